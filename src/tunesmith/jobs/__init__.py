@@ -1,0 +1,1 @@
+"""The durable core: directories, journal, leases, host, executor. Standard library and schemas only."""

@@ -1,0 +1,162 @@
+"""The one module that knows the store's file names.
+
+    $TUNESMITH_HOME/
+        host/                     lease, log.txt, wake (FIFO): the background host of this store
+        queue/<handle>            present while the host has something to do for a handle
+        <nouns>/<handle>/         one folder per handle, made atomically:
+            request.json          what was asked for; never changes
+            journal.jsonl         what happened, append-only
+            lease                 locked by the process that does the work
+            log.txt               what that process printed
+            stop                  present once somebody asked to stop
+            result.json           what came out (a dataset's card, a plan, ...), written before the terminal event
+            ... and what the work itself makes, below.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from tunesmith.schemas.enums import Half, Work
+from tunesmith.schemas.handles import PREFIX_OF_WORK, work_of
+
+_FOLDER_OF_WORK: dict[Work, str] = {
+    Work.LOAD_DATASET: "datasets",
+    Work.BUILD_GOLDEN_SET: "golden_sets",
+    Work.CONFIGURE: "plans",
+    Work.TRAIN: "runs",
+    Work.EVALUATE: "evaluations",
+    Work.GENERATE: "generations",
+    Work.PUSH: "pushes",
+}
+
+
+@dataclass(frozen=True)
+class HandlePaths:
+    """The files of one handle."""
+
+    folder: Path
+
+    @property
+    def handle(self) -> str:
+        return self.folder.name
+
+    @property
+    def request(self) -> Path:
+        return self.folder / "request.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def lease(self) -> Path:
+        return self.folder / "lease"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def stop(self) -> Path:
+        return self.folder / "stop"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / "result.json"
+
+    # -- a dataset ---------------------------------------------------------
+    @property
+    def rows(self) -> Path:
+        return self.folder / "rows.parquet"
+
+    # -- a golden set ------------------------------------------------------
+    def half(self, half: Half) -> Path:
+        return self.folder / f"{half.value}.parquet"
+
+    # -- a run -------------------------------------------------------------
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    @property
+    def adapter(self) -> Path:
+        """The finished adapter (or, after full fine-tuning, model), committed by one rename."""
+        return self.folder / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def scratch(self) -> Path:
+        """Where things are made before they are committed; of no value to anybody else."""
+        return self.folder / "scratch"
+
+    @property
+    def loss_curve(self) -> Path:
+        return self.folder / "loss.png"
+
+    # -- an evaluation -----------------------------------------------------
+    @property
+    def row_scores(self) -> Path:
+        return self.folder / "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Everything that Tunesmith keeps. The folder is created on first use."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Store:
+        """`$TUNESMITH_HOME`, or the platform's user data folder."""
+        named = os.environ.get("TUNESMITH_HOME")
+        return cls(Path(named).expanduser().resolve() if named else platformdirs.user_data_path("tunesmith"))
+
+    def folder_of(self, work: Work) -> Path:
+        return self.root / _FOLDER_OF_WORK[work]
+
+    def handle(self, handle: str) -> HandlePaths:
+        """The files of a well-formed handle, whether or not it exists."""
+        return HandlePaths(self.folder_of(work_of(handle)) / handle)
+
+    def handles(self, work: Work) -> list[str]:
+        """The handles of one kind that exist, in no particular order."""
+        prefix = PREFIX_OF_WORK[work]
+        folder = self.folder_of(work)
+        if not folder.is_dir():
+            return []
+        return [entry.name for entry in os.scandir(folder) if entry.name.startswith(f"{prefix}-") and entry.is_dir()]
+
+    @property
+    def host(self) -> Path:
+        return self.root / "host"
+
+    @property
+    def host_lease(self) -> Path:
+        return self.host / "lease"
+
+    @property
+    def host_log(self) -> Path:
+        return self.host / "log.txt"
+
+    @property
+    def host_wake(self) -> Path:
+        return self.host / "wake"
+
+    @property
+    def host_state(self) -> Path:
+        return self.host / "state.json"
+
+    @property
+    def queue(self) -> Path:
+        return self.root / "queue"
+
+    def queued(self, handle: str) -> Path:
+        return self.queue / handle

@@ -1,0 +1,119 @@
+"""The life of a job process, from its first instruction to its terminal event."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from tunesmith.jobs.context import JobContext, Stopped
+from tunesmith.jobs.files import storage_error, write_document
+from tunesmith.jobs.journal import Journal
+from tunesmith.jobs.lease import Lease
+from tunesmith.jobs.paths import HandlePaths, Store
+from tunesmith.schemas.base import Document
+from tunesmith.schemas.enums import RunState
+from tunesmith.schemas.errors import MissingExtra, OutOfMemory, TunesmithError
+from tunesmith.schemas.runs import ErrorReport
+
+JobFunction = Callable[[JobContext], Document]
+
+EXIT_LEASE_TAKEN = 75
+_NICENESS = 5
+_EXTRA_MODULES = {
+    "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",
+    "safetensors", "matplotlib", "numpy",
+}  # fmt: skip
+INSTALL_EXTRA = "Install the training stack where the server runs: pip install 'tunesmith[train]'. Then call again."
+
+
+def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], JobFunction]) -> int:
+    """Do the work of one attempt in this process and return its exit status.
+
+    The process leaves its parent's session and drops every inherited descriptor, so that nothing which happens to the
+    server, its client or the host reaches it. `load` imports the job's function; heavy imports belong in there.
+    """
+    store = Store(Path(store_root))
+    paths = store.handle(handle)
+    _detach(paths.log)
+    lease = Lease.acquire(paths.lease)
+    if lease is None:
+        return EXIT_LEASE_TAKEN
+    job = JobContext(store, paths, Journal(paths.journal, attempt))
+    _listen_for_sigterm(job)
+    job.journal.append("started", durable=True, pid=os.getpid())
+    state, error = _work(job, load)
+    job.journal.append(
+        "finished", durable=True, state=state.value, error=None if error is None else error.model_dump(mode="json")
+    )
+    return 0 if state is not RunState.FAILED else 1
+
+
+def _work(job: JobContext, load: Callable[[], JobFunction]) -> tuple[RunState, ErrorReport | None]:
+    try:
+        result = load()(job)
+        write_document(job.paths.result, result)
+    except Stopped:
+        return RunState.STOPPED, None
+    except Exception as failure:  # noqa: BLE001 - the last place that can tell how the work ended
+        traceback.print_exc()
+        error = translate(failure, job.paths)
+        return RunState.FAILED, ErrorReport(code=error.code, message=error.message, recovery=error.recovery)
+    return RunState.SUCCEEDED, None
+
+
+def translate(failure: BaseException, paths: HandlePaths) -> TunesmithError:
+    """The error that a caller is told for whatever ended the work."""
+    if isinstance(failure, TunesmithError):
+        return failure
+    if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
+        return OutOfMemory(
+            "Memory ran out.", "Plan again with a smaller batch_size or max_length, or tuning_method='qlora'."
+        )
+    if isinstance(failure, ModuleNotFoundError) and (failure.name or "").partition(".")[0] in _EXTRA_MODULES:
+        return MissingExtra(f"The training stack is not installed ({failure.name} is missing).", INSTALL_EXTRA)
+    if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        return storage_error(failure, paths.folder)
+    error = TunesmithError(
+        f"An unexpected {type(failure).__name__} ended the work; the details are in its log.",
+        f"Read run://{paths.handle}/log. If the log does not explain it, report it as a bug of Tunesmith.",
+    )
+    error.code = "internal"
+    return error
+
+
+def _detach(log: Path) -> None:
+    """Own session, no inherited descriptors, output to the log."""
+    with suppress(PermissionError):  # already the leader of its own session
+        os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for source, target in ((null, 0), (out, 1), (out, 2)):
+        os.dup2(source, target)
+    _close_inherited()
+    sys.stdin = os.fdopen(0, "r", closefd=False)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False, errors="backslashreplace")
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
+    with suppress(OSError):
+        os.nice(_NICENESS)  # the server has to answer while every core trains
+
+
+def _close_inherited() -> None:
+    listing = Path("/proc/self/fd")
+    highest = max(int(entry) for entry in os.listdir(listing)) if listing.is_dir() else 1024
+    os.closerange(3, highest + 1)
+
+
+def _listen_for_sigterm(job: JobContext) -> None:
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        job.terminate()
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,0 +1,94 @@
+"""Closed sets of values. Members are lower-case strings, as they stand on the wire and in stored files."""
+
+from enum import StrEnum
+
+
+class TuningMethod(StrEnum):
+    """How the weights are tuned."""
+
+    FULL = "full"
+    LORA = "lora"
+    QLORA = "qlora"
+    PROMPT_TUNING = "prompt_tuning"
+    PREFIX_TUNING = "prefix_tuning"
+
+    @property
+    def is_prompt_learning(self) -> bool:
+        """Virtual tokens are learned and the weights stay as they are."""
+        return self in (TuningMethod.PROMPT_TUNING, TuningMethod.PREFIX_TUNING)
+
+
+class DatasetSize(StrEnum):
+    """Below 1,000 training examples, 1,000 to 10,000, above 10,000."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+class ComputeBudget(StrEnum):
+    """How much computing the plan may ask for."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class DataFormat(StrEnum):
+    """What a dataset's rows are, once read."""
+
+    INSTRUCTION = "instruction"
+    CHAT = "chat"
+    COMPLETION = "completion"
+
+
+class TrainingMode(StrEnum):
+    """A full run, or a time-boxed trial."""
+
+    FULL = "full"
+    SMOKE = "smoke"
+
+
+class RunState(StrEnum):
+    """Where a run, or any other background work, stands."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_active(self) -> bool:
+        """More news is to be expected without anybody doing anything."""
+        return self in (RunState.QUEUED, RunState.STARTING, RunState.RUNNING, RunState.STOPPING)
+
+
+class Verdict(StrEnum):
+    """The outcome of a check."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Half(StrEnum):
+    """The two halves of a golden set: one for iterating, one for the verdict."""
+
+    DEV = "dev"
+    TEST = "test"
+
+
+class Work(StrEnum):
+    """The kinds of background work, each with its own handle prefix."""
+
+    LOAD_DATASET = "load_dataset"
+    BUILD_GOLDEN_SET = "build_golden_set"
+    CONFIGURE = "configure"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    GENERATE = "generate"
+    PUSH = "push"

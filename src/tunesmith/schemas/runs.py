@@ -1,0 +1,127 @@
+"""Runs: what is asked for and what is told about them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tunesmith.schemas.base import Document, NextCall
+from tunesmith.schemas.enums import RunState, TrainingMode
+
+
+class TrainRequest(Document):
+    """A run is one training of one plan; the plan itself is copied beside this request."""
+
+    plan_id: str
+    mode: TrainingMode
+    request_key: str | None
+    created_at: str
+
+
+class ErrorReport(Document):
+    """Why some work ended without a result."""
+
+    code: str
+    message: str
+    recovery: str
+
+
+class Finding(Document):
+    """Something noticed about a run and what to do about it."""
+
+    code: str
+    severity: Literal["info", "warn", "fail"]
+    message: str
+    recovery: str
+
+
+class SmokeVerdict(Document):
+    """What a time-boxed trial says about the full run."""
+
+    go: bool
+    reasons: list[str]
+    steps: int
+    seconds_per_step: float | None
+    estimated_seconds: float | None = Field(description="for the full run")
+
+
+class TrainOutcome(Document):
+    """What a finished training leaves behind. `adapter` is the folder below the run's; None after a failed trial."""
+
+    adapter: str | None
+    steps: int
+    train_loss: float | None
+    base_eval_loss: float | None
+    eval_loss: float | None
+    trained_tokens: int
+    smoke: SmokeVerdict | None
+
+
+class StartTrainingResult(Document):
+    """The run goes on in the background whatever happens to this call, the client or the server."""
+
+    run_id: str
+    state: RunState
+    created: bool = Field(description="false: this request_key had already started the run")
+    next: list[NextCall]
+
+
+class GetStatusResult(Document):
+    """How a run, or any other handle's work, stands. Losses are means per token, in nats."""
+
+    run_id: str
+    state: RunState
+    phase: str | None = None
+    bar: str = Field(description="one line for people")
+    step: int | None = None
+    total_steps: int | None = None
+    progress: float | None = Field(None, description="0 to 1")
+    eta_s: float | None = None
+    elapsed_s: float | None = None
+    attempt: int = 1
+    loss: float | None = None
+    base_eval_loss: float | None = Field(None, description="dev half, before the first step")
+    eval_loss: float | None = Field(None, description="dev half, newest")
+    perplexity: float | None = Field(None, description="exp(eval_loss)")
+    accuracy: float | None = Field(None, description="token accuracy on the dev half")
+    tokens_per_s: float | None = None
+    peak_memory_bytes: int | None = None
+    findings: list[Finding] = []
+    smoke: SmokeVerdict | None = None
+    result: dict[str, Any] | None = Field(None, description="finished work other than a run")
+    error: ErrorReport | None = None
+    next: list[NextCall]
+
+
+class StopTrainingResult(Document):
+    """The step under way is finished and saved before the run ends."""
+
+    run_id: str
+    state: RunState
+    next: list[NextCall]
+
+
+class RunSummary(Document):
+    """One line of list_runs."""
+
+    run_id: str
+    state: RunState | Literal["unreadable"]
+    mode: TrainingMode | None = None
+    base_model: str | None = None
+    tuning_method: str | None = None
+    dataset_id: str | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    base_eval_loss: float | None = None
+    eval_loss: float | None = None
+    created_at: str | None = None
+
+
+class ListRunsResult(Document):
+    """Newest first. `differences` compares the runs named in `compare`: {field: {run: value}}."""
+
+    runs: list[RunSummary]
+    total: int
+    differences: dict[str, dict[str, Any]] | None = None
+    next: list[NextCall]

@@ -1,0 +1,60 @@
+"""The lease: held by a living process, free the moment it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from tests.support.waiting import wait_until
+from tunesmith.jobs.lease import Lease, holder
+
+HOLD = """
+import os, sys
+from pathlib import Path
+from tunesmith.jobs.lease import Lease
+assert Lease.acquire(Path(sys.argv[1])) is not None
+child = os.fork()
+if child == 0:
+    os.close(0), os.close(1)
+    os.execvp("sleep", ["sleep", "60"])
+print(child, flush=True)
+sys.stdin.read()
+"""
+
+
+def start_holder(path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def test_a_held_lease_names_its_holder_and_cannot_be_taken(tmp_path):
+    process, child = start_holder(tmp_path / "lease")
+    try:
+        assert holder(tmp_path / "lease") == process.pid
+        assert Lease.acquire(tmp_path / "lease") is None
+    finally:
+        process.communicate("")
+        os.kill(child, signal.SIGKILL)
+    assert holder(tmp_path / "lease") is None
+
+
+def test_a_killed_holder_loses_the_lease_although_its_child_lives_on(tmp_path):
+    process, child = start_holder(tmp_path / "lease")
+    try:
+        process.kill()
+        process.communicate()
+        wait_until(lambda: holder(tmp_path / "lease") is None)
+        lease = Lease.acquire(tmp_path / "lease")
+        assert lease is not None
+        lease.release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_lease_that_was_never_taken_has_no_holder(tmp_path):
+    assert holder(tmp_path / "lease") is None
