@@ -58,5 +58,3 @@ class JobContext:
 
 class Stopped(Exception):
     """Raised by a job function that ended early because it was asked to, with everything saved."""
-
-

@@ -68,7 +68,9 @@ class LocalExecutor:
         self._children.append(self._start_host())
 
     def _start_host(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "TUNESMITH_HOME": str(self.store.root), **_THREADS}
+        # The host outlives this environment, so it gets no token: what talks to the Hub is submitted directly.
+        kept = {name: value for name, value in os.environ.items() if name not in _TOKENS}
+        environment = {**kept, "TUNESMITH_HOME": str(self.store.root), **_THREADS}
         try:
             self.store.host.mkdir(parents=True, exist_ok=True)
             with self.store.host_log.open("ab") as log:
@@ -91,7 +93,8 @@ class LocalExecutor:
         self._children = [child for child in self._children if child.poll() is None]
 
 
+_TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"}
+
 # Waiting OpenMP threads sleep instead of spinning: beside one busy process a spinning pair of threads loses most of its
 # speed, and the server has to answer while both cores train.
 _THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-

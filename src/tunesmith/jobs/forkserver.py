@@ -63,7 +63,7 @@ class ForkServer:
     """Preloads modules in the background; `is_warm` tells when forking has become cheap."""
 
     preload: Sequence[str]
-    on_warm: Callable[[], None]
+    on_warm: Callable[[], object]
     _warm: threading.Event = field(default_factory=threading.Event)
 
     def warm_up(self) -> None:

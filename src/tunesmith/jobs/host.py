@@ -172,8 +172,8 @@ class Host:
             self._unqueue(job.handle)
 
     def _queue(self) -> list[str]:
-        names = [name for name in os.listdir(self.store.queue) if is_handle(name)]
-        return sorted(names, key=lambda name: self._queued_at(name))
+        names = [name for name in (entry.name for entry in self.store.queue.iterdir()) if is_handle(name)]
+        return sorted(names, key=self._queued_at)
 
     def _queued_at(self, name: str) -> float:
         try:

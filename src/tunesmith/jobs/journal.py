@@ -44,7 +44,13 @@ class Journal:
         Raises:
             DiskFull, StorageFailed: the event is not in the journal.
         """
-        record = {"event": event, "attempt": self.attempt, "t": clock.wall_s(), "boot": clock.boot_s(), **fields}
+        record = {
+            "event": event,
+            "attempt": self.attempt,
+            "t": clock.wall_s(),
+            "boot": clock.boot_s(),
+            **fields,
+        }
         # A leading newline ends a line that an earlier process left torn; readers skip empty lines.
         line = f"\n{json.dumps(record, allow_nan=False, separators=(',', ':'))}\n".encode()
         with storage_errors(self.path):

@@ -1,16 +1,16 @@
 """The one module that knows the store's file names.
 
-    $TUNESMITH_HOME/
-        host/                     lease, log.txt, wake (FIFO): the background host of this store
-        queue/<handle>            present while the host has something to do for a handle
-        <nouns>/<handle>/         one folder per handle, made atomically:
-            request.json          what was asked for; never changes
-            journal.jsonl         what happened, append-only
-            lease                 locked by the process that does the work
-            log.txt               what that process printed
-            stop                  present once somebody asked to stop
-            result.json           what came out (a dataset's card, a plan, ...), written before the terminal event
-            ... and what the work itself makes, below.
+$TUNESMITH_HOME/
+    host/                     lease, log.txt, wake (FIFO): the background host of this store
+    queue/<handle>            present while the host has something to do for a handle
+    <nouns>/<handle>/         one folder per handle, made atomically:
+        request.json          what was asked for; never changes
+        journal.jsonl         what happened, append-only
+        lease                 locked by the process that does the work
+        log.txt               what that process printed
+        stop                  present once somebody asked to stop
+        result.json           what came out (a dataset's card, a plan, ...), written before the terminal event
+        ... and what the work itself makes, below.
 """
 
 from __future__ import annotations
@@ -132,7 +132,11 @@ class Store:
         folder = self.folder_of(work)
         if not folder.is_dir():
             return []
-        return [entry.name for entry in os.scandir(folder) if entry.name.startswith(f"{prefix}-") and entry.is_dir()]
+        return [
+            entry.name
+            for entry in os.scandir(folder)
+            if entry.name.startswith(f"{prefix}-") and entry.is_dir()
+        ]
 
     @property
     def host(self) -> Path:

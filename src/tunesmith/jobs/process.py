@@ -30,7 +30,9 @@ _EXTRA_MODULES = {
     "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",
     "safetensors", "matplotlib", "numpy",
 }  # fmt: skip
-INSTALL_EXTRA = "Install the training stack where the server runs: pip install 'tunesmith[train]'. Then call again."
+INSTALL_EXTRA = (
+    "Install the training stack where the server runs: pip install 'tunesmith[train]'. Then call again."
+)
 
 
 def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], JobFunction]) -> int:
@@ -50,7 +52,10 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
     job.journal.append("started", durable=True, pid=os.getpid())
     state, error = _work(job, load)
     job.journal.append(
-        "finished", durable=True, state=state.value, error=None if error is None else error.model_dump(mode="json")
+        "finished",
+        durable=True,
+        state=state.value,
+        error=None if error is None else error.model_dump(mode="json"),
     )
     return 0 if state is not RunState.FAILED else 1
 
@@ -77,7 +82,9 @@ def translate(failure: BaseException, paths: HandlePaths) -> TunesmithError:
             "Memory ran out.", "Plan again with a smaller batch_size or max_length, or tuning_method='qlora'."
         )
     if isinstance(failure, ModuleNotFoundError) and (failure.name or "").partition(".")[0] in _EXTRA_MODULES:
-        return MissingExtra(f"The training stack is not installed ({failure.name} is missing).", INSTALL_EXTRA)
+        return MissingExtra(
+            f"The training stack is not installed ({failure.name} is missing).", INSTALL_EXTRA
+        )
     if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
         return storage_error(failure, paths.folder)
     error = TunesmithError(
@@ -106,7 +113,7 @@ def _detach(log: Path) -> None:
 
 def _close_inherited() -> None:
     listing = Path("/proc/self/fd")
-    highest = max(int(entry) for entry in os.listdir(listing)) if listing.is_dir() else 1024
+    highest = max(int(entry.name) for entry in listing.iterdir()) if listing.is_dir() else 1024
     os.closerange(3, highest + 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ class Observer:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._kept: OrderedDict[str, tuple[JournalReader, Ledger]] = OrderedDict()
+        self._lock = threading.Lock()  # tools look from the event loop and from worker threads
 
     def look(self, handle: str) -> Snapshot:
         """The handle's snapshot.
@@ -60,15 +62,17 @@ class Observer:
         return Snapshot(paths, state, ledger, _error(handle, state, ledger))
 
     def _ledger(self, paths: HandlePaths) -> Ledger:
-        reader, ledger = self._kept.pop(paths.handle, None) or (JournalReader(paths.journal), Ledger())
-        if reader.was_replaced():
-            reader, ledger = JournalReader(paths.journal), Ledger()
-        for event in reader.read_new():
-            ledger.add(event)
-        self._kept[paths.handle] = (reader, ledger)
-        while len(self._kept) > _KEPT_JOURNALS:
-            self._kept.popitem(last=False)
-        return ledger
+        with self._lock:
+            reader, ledger = self._kept.get(paths.handle) or (JournalReader(paths.journal), Ledger())
+            if reader.was_replaced():
+                reader, ledger = JournalReader(paths.journal), Ledger()
+            for event in reader.read_new():
+                ledger.add(event)
+            self._kept[paths.handle] = (reader, ledger)
+            self._kept.move_to_end(paths.handle)
+            if len(self._kept) > _KEPT_JOURNALS:
+                self._kept.popitem(last=False)
+            return ledger
 
 
 def unknown_handle(handle: str) -> UnknownHandle:

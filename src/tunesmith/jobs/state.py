@@ -88,7 +88,9 @@ class Ledger:
         if not isinstance(step, int):
             return
         # Steps after the last commit are repeated by a resumed attempt; the newer figures replace the older ones.
-        self.losses = [point for point in self.losses if point[0] < step] if self._repeats(step) else self.losses
+        self.losses = (
+            [point for point in self.losses if point[0] < step] if self._repeats(step) else self.losses
+        )
         self.progress = {key: event[key] for key in event if key not in ("event", "t", "boot", "attempt")}
         if isinstance(event.get("loss"), (int, float)):
             self.losses.append((step, float(event["loss"])))
@@ -147,7 +149,9 @@ def interruption(ledger: Ledger, handle: str, resumable: bool) -> ErrorReport:
     else:
         saved = "Nothing was committed yet."
     recovery = (
-        f'Call start_training with resume_run_id="{handle}" to go on.' if resumable else "Make the call again."
+        f'Call start_training with resume_run_id="{handle}" to go on.'
+        if resumable
+        else "Make the call again."
     )
     return ErrorReport(code="interrupted", message=f"Interrupted: {how}. {saved}", recovery=recovery)
 

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tunesmith.jobs.files import commit_folder, fsync_folder, read_json, storage_errors, write_bytes, write_document
+from tunesmith.jobs.files import (
+    commit_folder,
+    fsync_folder,
+    read_json,
+    storage_errors,
+    write_bytes,
+    write_document,
+)
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.base import Document

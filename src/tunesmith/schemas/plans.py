@@ -105,7 +105,9 @@ class Plan(Document):
     example: RenderedExample
     dataset_fingerprint: str
     golden_dev_fingerprint: str | None
-    base_fingerprint: str = Field(description="sha256 over config.json and the names, sizes and heads of weights")
+    base_fingerprint: str = Field(
+        description="sha256 over config.json and the names, sizes and heads of weights"
+    )
     versions: dict[str, str] = Field(description="library: version")
     created_at: str
 

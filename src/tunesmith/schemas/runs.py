@@ -90,6 +90,7 @@ class GetStatusResult(Document):
     findings: list[Finding] = []
     smoke: SmokeVerdict | None = None
     result: dict[str, Any] | None = Field(None, description="finished work other than a run")
+    summary: str | None = Field(None, description="the same in words")
     error: ErrorReport | None = None
     next: list[NextCall]
 

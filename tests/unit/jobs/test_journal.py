@@ -19,7 +19,9 @@ def test_what_is_appended_is_read_back_in_order(tmp_path):
     assert (second["event"], second["step"], second["loss"]) == ("progress", 1, 0.5)
 
 
-@pytest.mark.parametrize("garbage", [b"", b"{", b'{"event": "progress", "att', b"\0" * 40, b"[1, 2]\n", b'"x"\n', b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{", b'{"event": "progress", "att', b"\0" * 40, b"[1, 2]\n", b'"x"\n', b"\xff\xfe\n"]
+)
 def test_torn_and_foreign_lines_are_skipped_and_the_next_event_is_read(tmp_path, garbage):
     journal = Journal(tmp_path / "journal.jsonl", attempt=1)
     journal.append("started", pid=1)

@@ -56,7 +56,11 @@ def test_a_terminal_event_is_final_whatever_arrives_later():
 
 def test_a_resumed_run_is_queued_and_keeps_its_figures():
     ledger = Ledger()
-    for event in (CLAIMED, STARTED, {"event": "progress", "attempt": 1, "step": 4, "total_steps": 9, "loss": 2.0}):
+    for event in (
+        CLAIMED,
+        STARTED,
+        {"event": "progress", "attempt": 1, "step": 4, "total_steps": 9, "loss": 2.0},
+    ):
         ledger.add(event)
     ledger.add({"event": "checkpoint", "attempt": 1, "step": 4})
     ledger.add({"event": "requeued", "attempt": 2})

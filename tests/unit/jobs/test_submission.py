@@ -62,6 +62,17 @@ def test_handles_are_random_well_formed_and_derived_ones_repeat():
     assert derived_handle(Work.TRAIN, "a", "b") != derived_handle(Work.TRAIN, "ab", "")
 
 
-@pytest.mark.parametrize("value", ["", "run-", "run-short", "../run-aaaaaaaaaaaaaaaa", "run-aaaaaaaaaaaaaaaa\n", "run-AAAAAAAAAAAAAAAA", "plan-aaaaaaaaaaaaaaaa/../x"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "run-",
+        "run-short",
+        "../run-aaaaaaaaaaaaaaaa",
+        "run-aaaaaaaaaaaaaaaa\n",
+        "run-AAAAAAAAAAAAAAAA",
+        "plan-aaaaaaaaaaaaaaaa/../x",
+    ],
+)
 def test_what_is_no_handle_is_told_apart(value):
     assert not is_handle(value)

@@ -1,0 +1,99 @@
+"""`tunesmith`: serve, demo, watch, runs, doctor, host."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tunesmith import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    parsed = _parser().parse_args(arguments)
+    status: int = parsed.command(parsed)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tunesmith", description="Fine-tune a language model by talking to an assistant."
+    )
+    parser.add_argument("--version", action="version", version=f"tunesmith {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    serve = commands.add_parser("serve", help="speak MCP over stdin and stdout")
+    serve.set_defaults(command=_serve)
+
+    demo = commands.add_parser(
+        "demo", help="the whole way from data to a judged adapter, through the real server"
+    )
+    demo.add_argument("--base-model", default="demo", help="Hub id, local folder, or demo")
+    demo.add_argument("--source", default="demo", help="local file, Hub dataset id, or demo")
+    demo.add_argument("--output", default="demo-output", help="folder for the report and the loss curve")
+    demo.add_argument(
+        "--tuning-method", default="lora", choices=["full", "lora", "qlora", "prompt_tuning", "prefix_tuning"]
+    )
+    demo.add_argument(
+        "--prompt", action="append", default=[], help="try this prompt before and after; repeatable"
+    )
+    demo.set_defaults(command=_demo)
+
+    watch = commands.add_parser("watch", help="a live progress bar of a run")
+    watch.add_argument("run", help="run-… handle")
+    watch.set_defaults(command=_watch)
+
+    runs = commands.add_parser("runs", help="the runs of this store")
+    runs.add_argument("query", nargs="*", help="words to find")
+    runs.set_defaults(command=_runs)
+
+    doctor = commands.add_parser("doctor", help="what this machine can train, and what is missing")
+    doctor.set_defaults(command=_doctor)
+
+    host = commands.add_parser("host", help="the background host of a store (started by the server)")
+    host.set_defaults(command=_host)
+    return parser
+
+
+def _serve(_parsed: argparse.Namespace) -> int:
+    from tunesmith.jobs.paths import Store
+    from tunesmith.server.app import create_server
+    from tunesmith.server.stdio import serve_stdio
+
+    serve_stdio(create_server(Store.default()))
+    return 0
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.demo import run_demo
+
+    return run_demo(parsed.base_model, parsed.source, parsed.tuning_method, parsed.output, parsed.prompt)
+
+
+def _watch(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.watch import watch
+
+    return watch(parsed.run)
+
+
+def _runs(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.runs import print_runs
+
+    return print_runs(" ".join(parsed.query))
+
+
+def _doctor(_parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.doctor import print_diagnosis
+
+    return print_diagnosis()
+
+
+def _host(_parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.host import serve_host
+
+    return serve_host()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Sources, formats, basic quality checks and golden sets. Imported only inside job processes."""

@@ -1,0 +1,169 @@
+"""Answers written by a model: batched decoding whose result does not depend on what shares the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from transformers import GenerationConfig
+
+from tunesmith.evaluation.batching import batches
+from tunesmith.evaluation.scoring import occupied_positions, without_adapter
+
+BATCH_ROWS = 32
+BATCH_TOKENS = 8192
+"""Most tokens of a batch, prompts, padding and answers together: what the key-value cache holds."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids to continue, and how many tokens to write at most."""
+
+    ids: Sequence[int]
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """`temperature` 0 takes the likeliest token; above it tokens are drawn from the whole distribution."""
+
+    stop_ids: Sequence[int]
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """The text behind a prompt, without the token that ended it."""
+
+    text: str
+    new_tokens: int
+    stopped: Literal["eos", "length"]
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    decoding: Decoding,
+    *,
+    on_batch: Callable[[int], None],
+    interrupted: Callable[[], bool],
+) -> list[Written]:
+    """What the model writes behind each prompt, in the order of `prompts`.
+
+    Prompts of different lengths are padded on the left. A model that learned a prompt or a prefix is given
+    prompts of one length at a time, because padding would stand between what it learned and the prompt. Drawn
+    tokens come from `seed` + the prompt's place in the list, one prompt at a time. An empty prompt starts
+    from the end-of-text token.
+
+    `on_batch` is told after each batch how many prompts were in it; once `interrupted` says so the batch
+    under way ends early and `on_batch`, which is then called, should raise.
+    """
+    longest = context_tokens(model)
+    ids = [list(prompt.ids) or [tokenizer.eos_token_id] for prompt in prompts]
+    limits = [
+        max(0, min(prompt.max_new_tokens, longest - len(tokens)))
+        for prompt, tokens in zip(prompts, ids, strict=True)
+    ]
+    apart = occupied_positions(model) > 0
+
+    def fits(batch: list[int]) -> bool:
+        lengths = [len(ids[index]) for index in batch]
+        room = max(lengths) + max(limits[index] for index in batch)
+        if max(lengths) + max(limits[index] for index in batch) > longest or (
+            apart and len(set(lengths)) > 1
+        ):
+            return False
+        return decoding.temperature == 0 and len(batch) <= BATCH_ROWS and len(batch) * room <= BATCH_TOKENS
+
+    written: dict[int, Written] = {}
+    with _own_decoding(model):
+        for batch in batches(sorted(range(len(ids)), key=lambda index: len(ids[index])), fits):
+            torch.manual_seed(decoding.seed + batch[0])
+            new = _continue(
+                model,
+                tokenizer,
+                [ids[i] for i in batch],
+                max(limits[i] for i in batch),
+                decoding,
+                interrupted,
+            )
+            for index, tokens in zip(batch, new, strict=True):
+                written[index] = _written(tokenizer, tokens[: limits[index]], decoding.stop_ids)
+            on_batch(len(batch))
+    return [written[index] for index in range(len(prompts))]
+
+
+def context_tokens(model: Any) -> int:
+    """How many tokens of input and output together the model has positions for."""
+    config = without_adapter(model).config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "seq_length"):
+        if isinstance(getattr(config, name, None), int):
+            return int(getattr(config, name)) - occupied_positions(model)
+    return 2**20
+
+
+def stop_ids(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end a text according to the tokenizer and to the model's own settings."""
+    own = getattr(without_adapter(model).generation_config, "eos_token_id", None)
+    named = own if isinstance(own, list) else [own]
+    return sorted({token for token in (tokenizer.eos_token_id, *named) if token is not None})
+
+
+@contextmanager
+def _own_decoding(model: Any) -> Iterator[None]:
+    """Leave out the sampling, penalties and length rules that a model brings along beside its weights."""
+    inner = without_adapter(model)
+    brought, inner.generation_config = inner.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        inner.generation_config = brought
+
+
+def _continue(
+    model: Any,
+    tokenizer: Any,
+    ids: list[list[int]],
+    max_new_tokens: int,
+    decoding: Decoding,
+    interrupted: Callable[[], bool],
+) -> list[list[int]]:
+    if max_new_tokens == 0:
+        return [[] for _ in ids]
+    device = next(model.parameters()).device
+    width = max(len(tokens) for tokens in ids)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    padded = torch.tensor([[pad] * (width - len(tokens)) + tokens for tokens in ids], device=device)
+    mask = torch.tensor([[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in ids], device=device)
+    drawing = (
+        {"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if decoding.temperature > 0 else {}
+    )
+
+    def ends(input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), interrupted(), dtype=torch.bool, device=input_ids.device)
+
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=padded,
+            attention_mask=mask,
+            generation_config=GenerationConfig(
+                do_sample=decoding.temperature > 0,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=list(decoding.stop_ids),
+                pad_token_id=pad,
+                **drawing,
+            ),
+            stopping_criteria=[ends],
+        )
+    return [row[width:] for row in output.tolist()]
+
+
+def _written(tokenizer: Any, tokens: list[int], stops: Sequence[int]) -> Written:
+    end = next((at for at, token in enumerate(tokens) if token in stops), None)
+    text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return Written(text, len(tokens) if end is None else end + 1, "length" if end is None else "eos")

@@ -1,0 +1,116 @@
+"""A golden set's rows as a model is given them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from tunesmith.data.rows import Message, Row, read_rows
+from tunesmith.jobs.files import read_document
+from tunesmith.jobs.paths import Store
+from tunesmith.jobs.snapshot import Observer
+from tunesmith.schemas.datasets import GoldenSetCard
+from tunesmith.schemas.enums import Half, RunState
+from tunesmith.schemas.errors import NoRows, NotReady
+from tunesmith.training.rendering import Rendered, Renderer, RowDropped
+
+
+@dataclass(frozen=True)
+class GoldenRow:
+    """One held-out row: what is scored, what an answer is written behind, and what it should be."""
+
+    number: int
+    rendered: Rendered
+    prompt_ids: list[int]
+    reference: str
+    reference_tokens: int
+
+
+@dataclass(frozen=True)
+class GoldenRows:
+    """The rows that the model can be given, and how many it cannot, by reason."""
+
+    rows: list[GoldenRow]
+    dropped: dict[str, int]
+
+
+def read_half(store: Store, golden_set_id: str, half: Half) -> tuple[GoldenSetCard, list[Row]]:
+    """A golden set's card and the rows of one half.
+
+    Raises:
+        UnknownHandle, NotReady: there is no such golden set, or it is not finished.
+        NoRows: the half is empty.
+        UnreadableSource: its file is damaged.
+    """
+    paths = store.handle(golden_set_id)
+    state = Observer(store).look(golden_set_id).state
+    card = read_document(paths.result, GoldenSetCard)
+    if state is not RunState.SUCCEEDED or card is None:
+        raise NotReady(
+            f"{golden_set_id} is not finished: its state is {state.value}.",
+            f'Call get_status with run_id="{golden_set_id}", or build_golden_set again.',
+        )
+    rows = read_rows(paths.half(half))
+    if not rows:
+        raise NoRows(
+            f"The {half.value} half of {golden_set_id} has no rows.",
+            "Call build_golden_set with a larger size, or evaluate on the other half.",
+        )
+    return card, rows
+
+
+def render_rows(renderer: Renderer, rows: Iterable[Row]) -> GoldenRows:
+    """The rows as tokens; those that the model cannot be given are counted by reason."""
+    rendered: list[GoldenRow] = []
+    dropped: Counter[str] = Counter()
+    for row in rows:
+        try:
+            tokens = renderer.render(row)
+            reference = renderer.reference(row)
+            rendered.append(
+                GoldenRow(
+                    number=row.number,
+                    rendered=tokens,
+                    prompt_ids=renderer.prompt_ids(row),
+                    reference=reference,
+                    reference_tokens=len(renderer.tokenizer.encode(reference, add_special_tokens=False)),
+                )
+            )
+        except RowDropped as drop:
+            dropped[drop.reason] += 1
+    return GoldenRows(rendered, dict(dropped))
+
+
+def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row]:
+    """The rows with `prompt` before each row's own: in a chat as (part of) its system message, else as text.
+
+    Text is set off by an empty line, unless `prompt` ends in white space of its own. Where a chat template
+    refuses or ignores system messages, the text goes before the first message.
+    """
+    lead = prompt if prompt[-1:].isspace() else f"{prompt}\n\n"
+    if renderer.row_kind == "prompt_completion":
+        return [replace(row, prompt=lead + row.prompt) for row in rows]
+    as_system = [_with_system(row, prompt, lead) for row in rows]
+    if _takes_system(renderer, rows[0], as_system[0]):
+        return as_system
+    return [_with_lead(row, lead) for row in rows]
+
+
+def _with_system(row: Row, prompt: str, lead: str) -> Row:
+    first = row.messages[0]
+    if first.role == "system":
+        return replace(row, messages=(Message("system", lead + first.content), *row.messages[1:]))
+    return replace(row, messages=(Message("system", prompt), *row.messages))
+
+
+def _with_lead(row: Row, lead: str) -> Row:
+    first = row.messages[0]
+    return replace(row, messages=(Message(first.role, lead + first.content), *row.messages[1:]))
+
+
+def _takes_system(renderer: Renderer, row: Row, row_with_system: Row) -> bool:
+    try:
+        return renderer.prompt_ids(row_with_system) != renderer.prompt_ids(row)
+    except RowDropped:
+        return False

@@ -1,0 +1,70 @@
+"""What a reader of scores has to know to read them rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunesmith.evaluation.golden import GoldenRows
+from tunesmith.evaluation.measurement import MAX_ANSWER_TOKENS
+from tunesmith.schemas.datasets import GoldenSetCard
+from tunesmith.schemas.enums import DataFormat
+from tunesmith.schemas.plans import Plan
+from tunesmith.schemas.runs import TrainOutcome
+
+FEW_ROWS = 30
+
+
+def lineage_notes(plan: Plan, card: GoldenSetCard) -> list[str]:
+    """Whether the run may have been trained on the rows it is now scored on."""
+    if plan.dataset_id == card.train_dataset_id or plan.golden_set_id == card.golden_set_id:
+        return []
+    if plan.dataset_id == card.dataset_id:
+        return [
+            f"These scores are too good: the run was trained on {plan.dataset_id}, the whole dataset that "
+            f"{card.golden_set_id} was taken out of, so it has seen these rows. Train on "
+            f"{card.train_dataset_id} instead."
+        ]
+    return [
+        f"The run was trained on {plan.dataset_id}, not on {card.train_dataset_id}, which is what "
+        f"{card.golden_set_id} "
+        "is kept apart from: it may have been trained on some of these rows, and nothing has checked that."
+    ]
+
+
+def run_notes(plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard) -> list[str]:
+    """What is particular about a run and this golden set."""
+    notes = lineage_notes(plan, card)
+    if outcome is not None and outcome.smoke is not None:
+        notes.append("This run was a short trial (smoke test): judge the full training, not this one.")
+    if (plan.format is DataFormat.CHAT) != (card.row_kind == "messages"):
+        notes.append(
+            f"The run was trained on {plan.format.value} rows, and the golden set's rows are "
+            f"{'chats' if card.row_kind == 'messages' else 'prompts with completions'}: another form than "
+            "it has learned."
+        )
+    if plan.config.quantization is not None:
+        notes.append(
+            f"Base and tuned model were scored with {plan.config.quantization} weights, as in training."
+        )
+    return notes
+
+
+def row_notes(golden: GoldenRows, answers: Sequence[int] | None, limit: int) -> list[str]:
+    """What was left out, cut or too little. `answers`: the rows of exact_match, None if it was not scored."""
+    rows, notes = golden.rows, []
+    if golden.dropped:
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(golden.dropped.items()))
+        notes.append(f"{sum(golden.dropped.values())} rows could not be given to the model ({counts}).")
+    cut = sum(row.rendered.truncated for row in rows)
+    if cut:
+        notes.append(f"{cut} rows were cut to {limit} tokens.")
+    if len(rows) < FEW_ROWS:
+        notes.append(
+            f"With {len(rows)} rows the intervals are rough; {FEW_ROWS} or more make them dependable."
+        )
+    if answers is not None and len(answers) < len(rows):
+        notes.append(
+            f"exact_match is over {len(answers)} rows: {len(rows) - len(answers)} references have more than "
+            f"{MAX_ANSWER_TOKENS} tokens or do not fit into the model's context."
+        )
+    return notes

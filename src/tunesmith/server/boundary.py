@@ -1,0 +1,149 @@
+"""Where tools meet MCP: arguments are checked, results are shaped, errors are told.
+
+An anticipated error reaches the model as `code: what happened. What to do next.` Anything else is our bug: the model
+gets a generic text, the log gets the traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import func_metadata
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ValidationError
+
+from tunesmith.schemas.errors import TunesmithError
+from tunesmith.server.schema_text import compact_input, compact_output
+from tunesmith.server.secrets import mask, mask_argument
+from tunesmith.tools.catalogue import ToolSpec
+from tunesmith.tools.workspace import Workspace
+
+_logger = logging.getLogger("tunesmith.server")
+_MAX_ECHO = 60
+INTERNAL = (
+    "internal: An unexpected error ended the call; it is in the server's log. Nothing that was running is affected. "
+    "Try again once; if it happens again, report it as a bug of Tunesmith."
+)
+
+
+class BoundTool(Tool):
+    """One of our tools as MCP sees it."""
+
+    spec: Any
+    make_workspace: Any
+
+    async def run(
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
+    ) -> Any:
+        """Check the arguments, call the tool, shape its result.
+
+        Raises:
+            ToolError: an anticipated failure, a bad argument, or (masked) a bug.
+        """
+        try:
+            checked = check_arguments(self, arguments)
+            workspace: Workspace = self.make_workspace(context)
+            result = await self.spec.function(workspace, **checked)
+            text = self.spec.describe(result)
+        except TunesmithError as error:
+            _logger.info("%s: %s", self.name, error.code)
+            raise ToolError(mask(str(error))) from error
+        except Exception as error:
+            _logger.exception("%s failed unexpectedly", self.name)
+            raise ToolError(INTERNAL) from error
+        return as_call_result(result, text)
+
+
+def bind(spec: ToolSpec, make_workspace: Any) -> BoundTool:
+    """Offer a tool of ours over MCP."""
+    metadata = func_metadata(spec.function, skip_names=["workspace"], structured_output=True)
+    return BoundTool(
+        fn=spec.function,
+        name=spec.name,
+        title=spec.title,
+        description=" ".join((spec.function.__doc__ or "").split()),
+        parameters=compact_input(metadata.arg_model.model_json_schema(by_alias=True)),
+        fn_metadata=metadata.model_copy(
+            update={"output_schema": compact_output(metadata.output_schema or {})}
+        ),
+        is_async=True,
+        annotations=ToolAnnotations(
+            read_only_hint=spec.read_only,
+            destructive_hint=spec.destructive,
+            idempotent_hint=spec.idempotent,
+            open_world_hint=spec.open_world,
+        ),
+        spec=spec,
+        make_workspace=make_workspace,
+    )
+
+
+def check_arguments(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, checked against the tool's signature.
+
+    Raises:
+        TunesmithError: `invalid_argument`, naming each argument that is unknown, missing or wrong.
+    """
+    known = list(tool.parameters["properties"])
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        named = ", ".join(_unknown(name, known) for name in unknown[:5])
+        raise _invalid(
+            f"{tool.name} does not know {named}; nothing was done.", f"Its arguments are: {', '.join(known)}."
+        )
+    try:
+        checked: dict[str, Any] = tool.fn_metadata.validate_arguments(arguments)
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail) for detail in error.errors(include_url=False)[:5])
+        raise _invalid(f"{problems}.", f"Correct that and call {tool.name} again.") from error
+    return checked
+
+
+def as_call_result(result: BaseModel, text: str) -> CallToolResult:
+    """A short text for whoever reads only that, and the typed object."""
+    content = _masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return CallToolResult(content=[TextContent(type="text", text=mask(text))], structured_content=content)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return value
+
+
+def _invalid(message: str, recovery: str) -> TunesmithError:
+    error = TunesmithError(message, recovery)
+    error.code = "invalid_argument"
+    return error
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    shown = mask_argument(name)[:_MAX_ECHO]
+    return f'"{shown}"' + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _problem(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "arguments"
+    what = detail["msg"][:1].lower() + detail["msg"][1:]
+    if detail["type"] == "missing":
+        return f"{where} is required"
+    return f"{where} {_echo(detail['input'])}: {mask_argument(what)}"
+
+
+def _echo(value: Any) -> str:
+    """A rejected value, as far as it may be repeated: short, and nothing that looks like a secret."""
+    if isinstance(value, (dict, list)):
+        return f"({type(value).__name__} of {len(value)})"
+    text = mask_argument(json.dumps(value, ensure_ascii=False, default=str))
+    return f"= {text if len(text) <= _MAX_ECHO else text[: _MAX_ECHO - 1] + '…'}"

@@ -1,0 +1,73 @@
+"""JSON schemas as small and as portable as they can be: each conversation pays for them with its context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def compact_input(schema: Schema) -> Schema:
+    """An input schema without titles and nulls, and with unknown arguments excluded.
+
+    `X | None = None` becomes a plain optional `X`: several hosts cannot read `anyOf` with null. A null that is sent all
+    the same is accepted.
+    """
+    compacted = _compact(schema, schema.get("$defs", {}))
+    for field in compacted.get("properties", {}).values():
+        if field.get("default", "") is None:
+            del field["default"]
+    return {**compacted, "additionalProperties": False}
+
+
+def compact_output(schema: Schema) -> Schema:
+    """An output schema that names and types each field, without the inner make-up of objects in it.
+
+    A field without a value is left out of a result, so that no field needs a null.
+    The full schemas are exported files (see tunesmith.schemas.export); clients validate results against this one, and a
+    model that reads a result sees the inner fields anyway.
+    """
+    compacted: Schema = _compact(schema, schema.get("$defs", {}))
+    fields = {name: _outline(field) for name, field in compacted["properties"].items()}
+    return {"type": "object", "properties": fields, "required": compacted.get("required", [])}
+
+
+def _outline(field: Schema) -> Schema:
+    outline: Schema = {"type": field["type"]}
+    if "enum" in field:
+        outline["enum"] = field["enum"]
+    elif (
+        "description" in field and "properties" not in field
+    ):  # an object's own docstring is not about this field
+        outline["description"] = field["description"]
+    return outline
+
+
+def _compact(node: Any, definitions: Schema) -> Any:
+    if isinstance(node, list):
+        return [_compact(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = _resolved(_without_null(node), definitions)
+    compacted: Schema = {}
+    for key, value in node.items():
+        if key == "properties":
+            fields = value.items()
+            compacted[key] = {name: _compact(field, definitions) for name, field in fields}
+        elif key not in ("title", "$defs"):
+            compacted[key] = _compact(value, definitions)
+    return compacted
+
+
+def _resolved(node: Schema, definitions: Schema) -> Schema:
+    if "$ref" not in node:
+        return node
+    target: Schema = definitions[node["$ref"].rpartition("/")[2]]
+    return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+
+
+def _without_null(node: Schema) -> Schema:
+    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
+    if len(options) != 1:
+        return node
+    return {**options[0], **{key: value for key, value in node.items() if key != "anyOf"}}

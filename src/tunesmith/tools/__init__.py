@@ -1,0 +1,1 @@
+"""The tools: one file each, named as the tool. Plain typed functions that know nothing of MCP."""

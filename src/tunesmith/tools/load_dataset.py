@@ -1,0 +1,118 @@
+"""load_dataset: from whatever holds the rows to a dataset handle."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tunesmith.jobs.snapshot import Snapshot
+from tunesmith.schemas.base import NextCall
+from tunesmith.schemas.datasets import DatasetCard, LoadDatasetRequest, LoadDatasetResult
+from tunesmith.schemas.enums import DataFormat, RunState, Work
+from tunesmith.schemas.errors import InvalidArgument
+from tunesmith.schemas.handles import new_handle
+from tunesmith.tools.locations import locate_dataset
+from tunesmith.tools.wording import and_next, ask_again, counts
+from tunesmith.tools.workspace import Workspace
+
+
+async def load_dataset(
+    workspace: Workspace,
+    source: Annotated[
+        str,
+        Field(
+            description="path of a CSV, TSV, JSON, JSONL or Parquet file or folder; Hub dataset id; or demo",
+            max_length=1024,
+        ),
+    ],
+    subset: Annotated[str | None, Field(description="Hub configuration name")] = None,
+    split: Annotated[str, Field(description="Hub split, e.g. train or train[:10%]")] = "train",
+    revision: Annotated[str | None, Field(description="Hub branch, tag or commit")] = None,
+    format: Annotated[
+        Literal["auto", "instruction", "chat", "completion"], Field(description="auto detects it")
+    ] = "auto",
+    columns: Annotated[
+        dict[str, str] | None,
+        Field(description='role: your column, e.g. {"instruction": "question", "response": "answer"}'),
+    ] = None,
+    template: Annotated[
+        str | None, Field(description="prompt with {column} placeholders", max_length=8000)
+    ] = None,
+    max_rows: Annotated[int | None, Field(ge=1, description="read no more than these")] = None,
+) -> LoadDatasetResult:
+    """Read training data into an immutable dataset. Detects the format, or maps `columns`; drops and counts bad rows.
+
+    Call it first. Look at `dropped` and `quality` before you go on.
+    """
+    location = locate_dataset(source)
+    if location.kind != "hub" and (subset or revision or split != "train"):
+        raise InvalidArgument(
+            "subset, split and revision belong to Hub datasets; this source is local.",
+            "Call load_dataset again without them (max_rows limits local files).",
+        )
+    request = LoadDatasetRequest(
+        source=source,
+        source_kind=location.kind,
+        path=location.path,
+        subset=subset,
+        split=split,
+        revision=revision,
+        format="auto" if format == "auto" else DataFormat(format),
+        columns=columns,
+        template=template,
+        max_rows=max_rows,
+    )
+    handle = new_handle(Work.LOAD_DATASET)
+    snapshot = await workspace.run(handle, request, direct=location.kind == "hub")
+    return result_of(workspace, snapshot)
+
+
+def result_of(workspace: Workspace, snapshot: Snapshot) -> LoadDatasetResult:
+    """What is known of a dataset now."""
+    handle = snapshot.handle
+    if snapshot.state is not RunState.SUCCEEDED:
+        return LoadDatasetResult(dataset_id=handle, state=snapshot.state, next=[ask_again(handle)])
+    card = workspace.result(handle, "ds", "dataset_id", DatasetCard)
+    if card.golden_set_id is None:
+        call = NextCall(
+            tool="build_golden_set",
+            arguments={"dataset_id": handle, "size": golden_size(card.rows)},
+            why="hold rows out before training, so that the result can be judged",
+        )
+    else:
+        call = NextCall(
+            tool="configure_lora",
+            arguments={"base_model": "<model>", "dataset_id": handle, "golden_set_id": card.golden_set_id},
+            why="plan the training on these rows",
+        )
+    return LoadDatasetResult(
+        dataset_id=handle,
+        state=snapshot.state,
+        rows=card.rows,
+        rows_read=card.rows_read,
+        dropped=card.dropped,
+        format=card.format,
+        columns=card.columns,
+        quality=card.quality,
+        next=[call],
+    )
+
+
+def golden_size(rows: int) -> int:
+    """A held-out size to propose: 200 rows, or a fifth of a small dataset."""
+    return max(2, min(200, rows // 5))
+
+
+def describe(result: LoadDatasetResult) -> str:
+    """The result in a few lines."""
+    if result.rows is None:
+        return and_next(f"{result.dataset_id}: reading is {result.state.value}.", result.next)
+    lines = [
+        f"{result.dataset_id}: {result.rows:,} of {result.rows_read:,} rows kept, format {result.format}, "
+        f"columns {counts(result.columns or {})}.",
+        f"Dropped: {counts(result.dropped or {}) or 'none'}.",
+    ]
+    remarks = {name: check.count for name, check in (result.quality or {}).items() if check.verdict != "pass"}
+    lines.append(f"Quality: {counts(remarks) if remarks else 'all checks pass'}.")
+    return and_next(" ".join(lines), result.next)

@@ -1,0 +1,108 @@
+"""start_training: hand a plan to the background and return at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import anyio
+from pydantic import Field
+
+from tunesmith.jobs import clock
+from tunesmith.jobs.files import read_document, write_document
+from tunesmith.jobs.paths import HandlePaths
+from tunesmith.schemas.base import NextCall
+from tunesmith.schemas.enums import RunState, TrainingMode, Work
+from tunesmith.schemas.errors import InvalidArgument, Mismatch
+from tunesmith.schemas.handles import derived_handle, new_handle, require_handle
+from tunesmith.schemas.plans import Plan
+from tunesmith.schemas.runs import StartTrainingResult, TrainRequest
+from tunesmith.tools.parameters import PlanId
+from tunesmith.tools.wording import and_next
+from tunesmith.tools.workspace import Workspace
+
+_RESUMABLE = (RunState.INTERRUPTED, RunState.STOPPED, RunState.FAILED)
+
+
+async def start_training(
+    workspace: Workspace,
+    plan_id: PlanId,
+    mode: Annotated[
+        Literal["full", "smoke"], Field(description="smoke: a trial of at most five minutes, go or no-go")
+    ] = "full",
+    resume_run_id: Annotated[
+        str | None, Field(description="a stopped, failed or interrupted run of this plan, to go on with")
+    ] = None,
+    request_key: Annotated[
+        str | None,
+        Field(
+            description="any text of yours; the same key never starts a second run",
+            min_length=1,
+            max_length=200,
+        ),
+    ] = None,
+    executor: Annotated[Literal["local"], Field(description="where it runs")] = "local",
+) -> StartTrainingResult:
+    """Start, try out or resume the training of a plan, in the background. Returns at once.
+
+    The run survives this call, the client and the server. Pass request_key, so that a repeated call is harmless.
+    """
+    plan = workspace.result(plan_id, "plan", "plan_id", Plan)
+    if resume_run_id is not None:
+        return await anyio.to_thread.run_sync(_resume, workspace, plan, resume_run_id, mode, request_key)
+    request = TrainRequest(
+        plan_id=plan_id, mode=TrainingMode(mode), request_key=request_key, created_at=clock.timestamp()
+    )
+    handle = (
+        new_handle(Work.TRAIN) if request_key is None else derived_handle(Work.TRAIN, plan_id, request_key)
+    )
+
+    def copy_plan(paths: HandlePaths) -> None:
+        write_document(paths.plan, plan)
+
+    created = await anyio.to_thread.run_sync(workspace.executor.submit, handle, request, copy_plan)
+    snapshot = workspace.observer.look(handle)
+    return StartTrainingResult(run_id=handle, state=snapshot.state, created=created, next=_next(handle))
+
+
+def _resume(
+    workspace: Workspace, plan: Plan, run_id: str, mode: str, request_key: str | None
+) -> StartTrainingResult:
+    require_handle(run_id, "run", "resume_run_id")
+    snapshot = workspace.observer.look(run_id)
+    request = read_document(snapshot.paths.request, TrainRequest)
+    if request is None or request.plan_id != plan.plan_id:
+        raise Mismatch(
+            f"{run_id} is not a run of {plan.plan_id}.",
+            f'Pass plan_id="{request.plan_id if request else "the plan of that run"}" with it.',
+        )
+    if request.mode is not TrainingMode.FULL or mode != TrainingMode.FULL or request_key is not None:
+        raise InvalidArgument(
+            "Only full runs are resumed, and resume_run_id already says which one; mode and request_key do not apply.",
+            f'Call start_training(plan_id="{plan.plan_id}", resume_run_id="{run_id}") alone.',
+        )
+    if snapshot.state.is_active:  # a repeated call: it goes on already
+        return StartTrainingResult(run_id=run_id, state=snapshot.state, created=False, next=_next(run_id))
+    if snapshot.state not in _RESUMABLE:
+        raise InvalidArgument(
+            f"{run_id} has {snapshot.state.value}; there is nothing left to resume.",
+            f'Call evaluate_model with model="{run_id}", or start_training with another plan.',
+        )
+    workspace.executor.resume(run_id, snapshot.ledger.attempt + 1)
+    state = workspace.observer.look(run_id).state
+    return StartTrainingResult(run_id=run_id, state=state, created=True, next=_next(run_id))
+
+
+def _next(handle: str) -> list[NextCall]:
+    return [
+        NextCall(
+            tool="get_status",
+            arguments={"run_id": handle, "wait_s": 30},
+            why="waits for the next evaluation or the end instead of polling",
+        )
+    ]
+
+
+def describe(result: StartTrainingResult) -> str:
+    """The result in a few lines."""
+    what = "started" if result.created else "was started before by this request_key"
+    return and_next(f"{result.run_id} {what}; it is {result.state.value}.", result.next)

@@ -1,0 +1,30 @@
+"""stop_training: finish the step, save, stop."""
+
+from __future__ import annotations
+
+import anyio
+
+from tunesmith.schemas.base import NextCall
+from tunesmith.schemas.handles import require_handle
+from tunesmith.schemas.runs import StopTrainingResult
+from tunesmith.tools.parameters import RunId
+from tunesmith.tools.wording import and_next
+from tunesmith.tools.workspace import Workspace
+
+
+async def stop_training(workspace: Workspace, run_id: RunId) -> StopTrainingResult:
+    """Ask a run to finish its step, save and stop. start_training can resume it. Harmless once it has ended."""
+    require_handle(run_id, "run", "run_id")
+    snapshot = workspace.observer.look(run_id)
+    if snapshot.state.is_active:
+        await anyio.to_thread.run_sync(workspace.executor.request_stop, run_id)
+        snapshot = workspace.observer.look(run_id)
+    call = NextCall(
+        tool="get_status", arguments={"run_id": run_id, "wait_s": 30}, why="waits until it has stopped"
+    )
+    return StopTrainingResult(run_id=run_id, state=snapshot.state, next=[call])
+
+
+def describe(result: StopTrainingResult) -> str:
+    """The result in a few lines."""
+    return and_next(f"{result.run_id} is {result.state.value}.", result.next)

@@ -1,0 +1,56 @@
+"""The finished adapter: a folder that plain PEFT, or after full fine-tuning plain transformers, can load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tunesmith.jobs.files import commit_folder, storage_errors, write_document
+from tunesmith.jobs.paths import HandlePaths
+from tunesmith.schemas.enums import TuningMethod
+from tunesmith.schemas.plans import Plan
+
+
+def save_adapter(model: Any, tokenizer: Any, plan: Plan, paths: HandlePaths) -> None:
+    """Write the trained weights, the tokenizer and the plan, and commit them with one rename.
+
+    An adapter that an earlier attempt committed stays.
+
+    Raises:
+        DiskFull, StorageFailed: there is no adapter folder.
+    """
+    made = paths.scratch / "adapter"
+    with storage_errors(paths.adapter):
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        _write(model, tokenizer, plan, made)
+        try:
+            commit_folder(made, paths.adapter)
+        except FileExistsError:
+            shutil.rmtree(made)
+
+
+def _write(model: Any, tokenizer: Any, plan: Plan, folder: Path) -> None:
+    if plan.config.tuning_method is TuningMethod.FULL:
+        model.save_pretrained(folder)
+    else:
+        # "auto" would ask the Hub whether the vocabulary has changed; it never does here.
+        model.save_pretrained(folder, save_embedding_layers=False)
+        _name_base(folder / "adapter_config.json", plan)
+        (folder / "README.md").unlink(
+            missing_ok=True
+        )  # PEFT's empty model card; publishing writes a real one
+    tokenizer.save_pretrained(folder)
+    write_document(folder / "plan.json", plan)
+
+
+def _name_base(path: Path, plan: Plan) -> None:
+    """A base from the Hub is named by its id and commit, so that the adapter means the same on any machine."""
+    if plan.config.base_model_kind != "hub":
+        return
+    config = json.loads(path.read_bytes())
+    config["base_model_name_or_path"] = plan.config.base_model
+    config["revision"] = plan.config.base_model_revision
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

@@ -1,0 +1,213 @@
+"""Base models: where they are, whether they are safe to load, and what identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tunesmith.schemas.errors import HubAuth, HubUnavailable, ModelNotFound, UnsafeModel, UnsupportedModel
+from tunesmith.schemas.plans import ModelKind
+
+_ALLOWED_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
+"""What is fetched from the Hub: never pickles (*.bin, *.pt), never code (*.py)."""
+
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_FIND_ANOTHER = 'Pass base_model as "demo", a local folder in the Hugging Face layout, or a Hub id.'
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A base model on this machine. `revision` is the Hub commit, where there is one."""
+
+    folder: Path
+    revision: str | None
+    fingerprint: str
+
+
+def resolve_base(kind: ModelKind, name: str, path: str | None, revision: str | None) -> ResolvedModel:
+    """The folder that holds the base model, fetched from the Hub when it is not there yet, and checked.
+
+    Raises:
+        ModelNotFound, HubUnavailable, HubAuth: it cannot be had.
+        UnsafeModel, UnsupportedModel: it is not one to load; see `check_model_folder`.
+    """
+    if kind == "demo":
+        from tunesmith.demo import base_model_path
+
+        folder, commit = base_model_path(), None
+    elif kind == "local":
+        folder, commit = Path(path or name), None
+    else:
+        folder, commit = _from_hub(name, revision)
+    check_model_folder(folder)
+    return ResolvedModel(folder, commit, fingerprint(folder))
+
+
+def check_model_folder(path: Path) -> None:
+    """Look at a folder before anything in it is loaded.
+
+    Raises:
+        ModelNotFound: there is no config.json, or there are no weights.
+        UnsafeModel: it needs code of its own (auto_map) or has its weights as pickles only.
+        UnsupportedModel: it is not a causal language model.
+    """
+    if not (path / "config.json").is_file():
+        raise ModelNotFound(f"There is no model in {path.name}: config.json is missing.", _FIND_ANOTHER)
+    config = _json_object(path / "config.json")
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        _refuse_code(path / name, path.name)
+    _refuse_other_tasks(config, path.name)
+    if not list(path.glob("*.safetensors")):
+        pickles = [entry.name for entry in path.iterdir() if entry.suffix in _PICKLES]
+        if pickles:
+            raise UnsafeModel(
+                f"{path.name} has its weights only as pickles ({pickles[0]}), which can run code when loaded.",
+                "Choose a base model with safetensors weights, or convert this one where you trust its origin.",
+            )
+        raise ModelNotFound(f"There are no weights (*.safetensors) in {path.name}.", _FIND_ANOTHER)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json.
+
+    Raises:
+        UnsupportedModel: it is not a JSON object.
+    """
+    return _json_object(folder / "config.json")
+
+
+def safetensors_headers(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Name, size in bytes, and header (tensor name to dtype, shape, offsets) of each weights file, by name.
+
+    Raises:
+        UnsupportedModel: a file is cut short or is not safetensors.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > size - 8:
+                raise _damaged(path)
+            try:
+                header = json.loads(file.read(length))
+                ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+                raise _damaged(path) from error
+            if size != 8 + length + max(ends, default=0):
+                raise _damaged(path)
+        yield path.name, size, header
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256 over config.json and over the name, size and header of every weights file."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for name, size, header in safetensors_headers(folder):
+        digest.update(json.dumps([name, size, header], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_ALLOWED_FILES))
+    except GatedRepoError as error:
+        raise HubAuth(
+            f"{name} is gated on the Hub.", "Accept its terms on its page, set HF_TOKEN, and call again."
+        ) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise ModelNotFound(
+            f"The Hub has no model {name!r} (revision {revision or 'main'}), or HF_TOKEN may not see it.",
+            _FIND_ANOTHER,
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise _unreachable(name) from error
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code in (401, 403):
+            raise HubAuth(f"The Hub refused {name} to this token.", "Set HF_TOKEN and call again.") from error
+        raise _unreachable(name) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreachable(name) from error
+    # A snapshot's folder is named by its commit.
+    return folder, folder.name
+
+
+def _unreachable(name: str) -> HubUnavailable:
+    return HubUnavailable(
+        f"{name} could not be fetched: the Hub cannot be reached and the model is not in the local cache.",
+        'Check the network or HF_ENDPOINT and call again, or use base_model="demo" or a local folder.',
+    )
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise UnsupportedModel(f"{path.parent.name}/{path.name} is not a JSON object.", _FIND_ANOTHER)
+    return value
+
+
+def _refuse_code(path: Path, model: str) -> None:
+    """`trust_remote_code=False` alone has been got around (CVE-2026-4372, CVE-2026-5241)."""
+    if not path.is_file():
+        return
+    for key, value in _entries(_json_object(path)):
+        kernel = "attn_implementation" in key and isinstance(value, str) and "/" in value
+        if key == "auto_map" or kernel:
+            raise UnsafeModel(
+                f"{model} brings code of its own ({key} in {path.name}), and Tunesmith runs none.",
+                "Choose a base model that transformers supports itself.",
+            )
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key, inner
+            yield from _entries(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _entries(inner)
+
+
+def _refuse_other_tasks(config: dict[str, Any], model: str) -> None:
+    architectures = config.get("architectures") or []
+    model_type = config.get("model_type")
+    known = model_type in _causal_model_types()
+    causal = any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in architectures)
+    if known and (causal or not architectures):
+        return
+    what = architectures[0] if architectures else f"model_type {model_type!r}"
+    raise UnsupportedModel(
+        f"{model} is not a causal language model that transformers supports ({what}).",
+        "Choose a model that writes text from left to right (its config.json says …ForCausalLM).",
+    )
+
+
+@cache
+def _causal_model_types() -> frozenset[str]:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def _damaged(path: Path) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"The weights file {path.parent.name}/{path.name} is damaged or incomplete.",
+        "Copy or download it again.",
+    )

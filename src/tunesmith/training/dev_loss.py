@@ -1,0 +1,30 @@
+"""Loss and token accuracy on the dev half: sums over all its tokens, never a mean of batch means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.evaluation.scoring import score
+from tunesmith.training.rendering import Rendered
+
+
+@dataclass(frozen=True)
+class DevLoss:
+    """Mean loss per token in nats, and the share of tokens that the model ranks first."""
+
+    loss: float
+    accuracy: float
+
+
+def dev_loss(model: Any, rows: Sequence[Rendered], on_batch: Callable[[int], None]) -> DevLoss:
+    """Score `rows`, at least one; the model is left in the mode it was in. What `on_batch` raises ends it."""
+    was_training = model.training
+    model.eval()
+    try:
+        scores = score(model, rows, on_batch)
+    finally:
+        model.train(was_training)
+    tokens = sum(row.tokens for row in scores)
+    return DevLoss(sum(row.loss for row in scores) / tokens, sum(row.correct for row in scores) / tokens)

@@ -1,0 +1,118 @@
+"""Follows a training: tells its progress, evaluates, commits checkpoints, hears a stop, notices divergence."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from tunesmith.jobs import clock
+from tunesmith.jobs.context import JobContext
+from tunesmith.schemas.errors import TrainingDiverged
+from tunesmith.training import checkpoints
+from tunesmith.training.dev_loss import DevLoss
+from tunesmith.training.hardware import peak_memory_bytes
+
+PROGRESS_INTERVAL_S = 0.25
+_SPEED_WINDOW_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """At which optimizer steps something happens; the last step always counts."""
+
+    total_steps: int
+    eval_steps: int
+    save_steps: int
+
+    def evaluates_at(self, step: int) -> bool:
+        return step == self.total_steps or step % self.eval_steps == 0
+
+    def saves_at(self, step: int) -> bool:
+        return step == self.total_steps or step % self.save_steps == 0
+
+
+class Reporter(TrainerCallback):
+    """The Trainer logs every step; `evaluate` gives the dev half's figures, or None where there is none."""
+
+    def __init__(
+        self,
+        job: JobContext,
+        calendar: Calendar,
+        evaluate: Callable[[Any], DevLoss | None],
+        learning_rate: float,
+    ) -> None:
+        self._job = job
+        self._calendar = calendar
+        self._evaluate = evaluate
+        self._planned_learning_rate = learning_rate
+        self._steps: deque[tuple[float, int]] = deque(
+            maxlen=_SPEED_WINDOW_STEPS
+        )  # boot seconds, tokens so far
+        self._told_at = -math.inf
+        self.stopped = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
+        if self._job.stop_requested() and state.global_step < self._calendar.total_steps:
+            self.stopped = True
+            control.should_training_stop = True
+        control.should_save = self.stopped or self._calendar.saves_at(state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], model: Any, **_: Any) -> None:
+        if "loss" not in logs:
+            return  # the Trainer's own summary at the end
+        step, loss = int(state.global_step), float(logs["loss"])
+        if not math.isfinite(loss):
+            raise self.diverged(step)
+        last = step == self._calendar.total_steps
+        if last or self.stopped or clock.boot_s() - self._told_at >= PROGRESS_INTERVAL_S:
+            self._tell(step, loss, logs)
+        if self._calendar.evaluates_at(step) and not self.stopped:
+            self._tell_dev_loss(step, model)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        step = int(state.global_step)
+        made = Path(args.output_dir) / f"checkpoint-{step}"
+        checkpoints.commit(made, self._job.paths, step, self._job.attempt)
+        self._job.journal.append("checkpoint", durable=True, step=step)
+
+    def _tell(self, step: int, loss: float, logs: dict[str, Any]) -> None:
+        self._told_at = clock.boot_s()
+        (first_at, first_tokens), (last_at, last_tokens) = self._steps[0], self._steps[-1]
+        elapsed = max(last_at - first_at, 1e-9)
+        seconds_per_step = elapsed / max(1, len(self._steps) - 1)
+        self._job.progress(
+            step,
+            self._calendar.total_steps,
+            loss=loss,
+            learning_rate=float(logs.get("learning_rate", 0.0)),
+            epoch=float(logs.get("epoch", 0.0)),
+            tokens_per_s=(last_tokens - first_tokens) / elapsed,
+            eta_s=(self._calendar.total_steps - step) * seconds_per_step,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+
+    def _tell_dev_loss(self, step: int, model: Any) -> None:
+        figures = self._evaluate(model)
+        if figures is None:
+            return
+        if not math.isfinite(figures.loss):
+            raise self.diverged(step)
+        self._job.journal.append("evaluated", step=step, eval_loss=figures.loss, accuracy=figures.accuracy)
+
+    def diverged(self, step: int) -> TrainingDiverged:
+        """The error for a loss that is not a number."""
+        rate = self._planned_learning_rate
+        return TrainingDiverged(
+            f"The loss was no longer a number at step {step} (learning_rate {rate:g}).",
+            f"Call configure_lora with learning_rate={rate / 5:.1g} or less, then start_training with the new plan.",
+        )

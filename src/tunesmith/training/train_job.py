@@ -1,0 +1,136 @@
+"""The training job: one plan in, one adapter out."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from tunesmith.jobs.context import JobContext, Stopped
+from tunesmith.jobs.files import read_document
+from tunesmith.jobs.journal import read_events
+from tunesmith.schemas.enums import TrainingMode
+from tunesmith.schemas.errors import NotReady
+from tunesmith.schemas.plans import Plan
+from tunesmith.schemas.runs import TrainOutcome, TrainRequest
+from tunesmith.training import checkpoints
+from tunesmith.training.adapter import save_adapter
+from tunesmith.training.dev_loss import DevLoss, dev_loss
+from tunesmith.training.failures import SMALLER, training_failures
+from tunesmith.training.hardware import use_one_accelerator
+from tunesmith.training.inputs import Inputs, load_base, read_inputs
+from tunesmith.training.loss_curve import Curve, curve, draw_loss_curve
+from tunesmith.training.methods import attach
+from tunesmith.training.reporting import Calendar, Reporter
+
+
+def run(job: JobContext) -> TrainOutcome:
+    """Train the run's plan, or with mode "smoke" try it out.
+
+    Raises:
+        Stopped: somebody asked to; a checkpoint of the last finished step is committed.
+        TrainingDiverged, OutOfMemory, DiskFull, EmptyMask, Mismatch, ModelNotFound, ...: see schemas.errors.
+    """
+    request = job.request(TrainRequest)
+    plan = read_document(job.paths.plan, Plan)
+    if plan is None:
+        raise NotReady(
+            f"The plan of {job.handle} cannot be read.", "Call configure_lora, then start_training."
+        )
+    use_one_accelerator()
+    with training_failures(job.paths.folder, SMALLER):
+        shutil.rmtree(job.paths.scratch, ignore_errors=True)
+        job.paths.scratch.mkdir()
+        if request.mode is TrainingMode.SMOKE:
+            from tunesmith.training.smoke import try_out
+
+            return try_out(job, plan)
+        return _train(job, plan)
+
+
+def _train(job: JobContext, plan: Plan) -> TrainOutcome:
+    from tunesmith.training.trainer import train
+
+    config = plan.config
+    job.phase("reading the data")
+    inputs = read_inputs(job.store, plan)
+    _tell_rows(job, inputs)
+    _stop_if_asked(job)
+    job.phase("loading the base model")
+    model = load_base(inputs, plan)
+    base_eval_loss = _base_eval_loss(job, model, inputs)
+    model = attach(model, config)
+
+    def evaluate(model: Any) -> DevLoss | None:
+        return dev_loss(model, inputs.dev, lambda _: None) if inputs.dev else None
+
+    calendar = Calendar(config.total_steps, config.eval_steps, config.save_steps)
+    reporter = Reporter(job, calendar, evaluate, config.learning_rate)
+    resume_from = checkpoints.latest_committed(job.paths)
+    job.phase("training" if resume_from is None else f"training, from step {resume_from.step} on")
+    trained = train(
+        model,
+        inputs.tokenizer,
+        inputs.train.rows,
+        config,
+        reporter,
+        job.paths.scratch,
+        None if resume_from is None else resume_from.folder,
+    )
+    if reporter.stopped:
+        raise Stopped
+    job.phase("saving the adapter")
+    save_adapter(model, inputs.tokenizer, plan, job.paths)
+    draw_loss_curve(job.paths)
+    events = read_events(job.paths.journal)
+    evaluations = curve(events, "evaluated", "eval_loss")
+    return TrainOutcome(
+        adapter=job.paths.adapter.name,
+        steps=trained.steps,
+        train_loss=_mean_of_last(curve(events, "progress", "loss")),
+        base_eval_loss=base_eval_loss,
+        eval_loss=evaluations[-1][1] if evaluations else None,
+        trained_tokens=trained.tokens,
+        smoke=None,
+    )
+
+
+def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs) -> float | None:
+    """The base's own loss on the dev half, before anything is attached; from the journal on a later attempt."""
+    if not inputs.dev:
+        return None
+    for event in read_events(job.paths.journal):
+        if event["event"] == "evaluated" and event.get("step") == 0:
+            return float(event["eval_loss"])
+    job.phase("scoring the base model on the dev half")
+    figures = dev_loss(model, inputs.dev, lambda _: _stop_if_asked(job))
+    job.journal.append("evaluated", step=0, eval_loss=figures.loss, accuracy=figures.accuracy)
+    return figures.loss
+
+
+def _mean_of_last(points: Curve) -> float | None:
+    last = [loss for _, loss in points[-10:]]
+    return sum(last) / len(last) if last else None
+
+
+def _tell_rows(job: JobContext, inputs: Inputs) -> None:
+    for reason, count in inputs.train.dropped.items():
+        job.journal.append(
+            "finding",
+            code=reason,
+            severity="warn",
+            message=f"{count} training rows are left out ({reason}): no token of them would carry loss.",
+            recovery="Call configure_lora with a larger max_length where the model's context allows it.",
+        )
+    if inputs.train.truncated:
+        job.journal.append(
+            "finding",
+            code="truncated",
+            severity="info",
+            message=f"{inputs.train.truncated} training rows are cut at max_length and lose their end token.",
+            recovery="Call configure_lora with a larger max_length where the model's context allows it.",
+        )
+
+
+def _stop_if_asked(job: JobContext) -> None:
+    if job.stop_requested():
+        raise Stopped

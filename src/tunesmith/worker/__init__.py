@@ -1,0 +1,1 @@
+"""The entry point of job processes: from a kind of work to the function that does it."""

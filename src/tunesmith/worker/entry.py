@@ -1,0 +1,34 @@
+"""From a kind of work to the function that does it. Light until the function is loaded."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from importlib import import_module
+
+from tunesmith.jobs.process import JobFunction, run_attempt
+from tunesmith.schemas.enums import Work
+from tunesmith.schemas.handles import work_of
+
+_MODULES: dict[Work, str] = {
+    Work.LOAD_DATASET: "tunesmith.data.load_job",
+    Work.BUILD_GOLDEN_SET: "tunesmith.data.golden_job",
+    Work.CONFIGURE: "tunesmith.training.configure_job",
+    Work.TRAIN: "tunesmith.training.train_job",
+    Work.EVALUATE: "tunesmith.evaluation.evaluate_job",
+    Work.GENERATE: "tunesmith.evaluation.generate_job",
+    Work.PUSH: "tunesmith.publishing.push_job",
+}
+
+PRELOAD = ("tunesmith.worker.preload",)
+"""What the host's forkserver imports once, for all job processes."""
+
+
+def run_job(store_root: str, handle: str, attempt: int) -> None:
+    """Do one attempt at the handle's work in this process, then exit with its status."""
+    sys.exit(run_attempt(store_root, handle, attempt, partial(_load, work_of(handle))))
+
+
+def _load(work: Work) -> JobFunction:
+    function: JobFunction = import_module(_MODULES[work]).run
+    return function

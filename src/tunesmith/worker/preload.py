@@ -1,0 +1,30 @@
+"""Imported once by the host's forkserver, so that the job processes forked from it start in milliseconds.
+
+Nothing here may start a thread, open a socket or touch an accelerator: a fork would copy it half-alive.
+"""
+
+from contextlib import suppress
+from importlib import import_module
+
+_STACK = (
+    "datasets",
+    "pyarrow.parquet",
+    "torch",
+    "transformers",
+    "transformers.models.llama.modeling_llama",
+    "peft",
+    "trl.trainer.sft_trainer",
+)
+_OURS = (
+    "tunesmith.data.load_job",
+    "tunesmith.data.golden_job",
+    "tunesmith.training.configure_job",
+    "tunesmith.training.train_job",
+    "tunesmith.evaluation.evaluate_job",
+    "tunesmith.evaluation.generate_job",
+    "tunesmith.publishing.push_job",
+)
+
+for _name in (*_STACK, *_OURS):
+    with suppress(ImportError):  # without the extra, each job says so itself
+        import_module(_name)

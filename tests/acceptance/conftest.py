@@ -1,0 +1,43 @@
+"""One store for the whole module, so that its host is warmed up once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import end_processes
+from tunesmith import demo
+from tunesmith.jobs.paths import Store
+
+CHAT_WORDS = ("hello", "thanks", "where", "when", "please", "again", "morning", "evening")
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory):
+    """A store, and beside it the demo's rows in each of the three formats."""
+    folder = tmp_path_factory.mktemp("shared")
+    rows = [json.loads(line) for line in demo.dataset_path().read_text().splitlines()[:160]]
+    write(folder / "instruction.jsonl", rows)
+    write(
+        folder / "chat.jsonl",
+        [
+            {
+                "messages": [
+                    {"role": "user", "content": row["instruction"]},
+                    {"role": "assistant", "content": row["response"]},
+                ]
+            }
+            for row in rows
+        ],
+    )
+    write(
+        folder / "completion.jsonl",
+        [{"prompt": row["instruction"] + " ", "completion": row["response"]} for row in rows],
+    )
+    yield folder / "store"
+    end_processes(Store(folder / "store"))
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tunesmith.data.rows import Message, Row
+from tunesmith.evaluation.golden import put_before, render_rows
+from tunesmith.training.rendering import PROMPT_TOO_LONG, Renderer
+
+NO_SYSTEM = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ raise_exception('no system messages') }}{% endif %}"
+    "[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+DEAF = (
+    "{% for message in messages %}{% if message['role'] != 'system' %}"
+    "[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.fixture
+def own_tokenizer(tokenizer: Any) -> Any:
+    return copy.deepcopy(tokenizer)
+
+
+def test_a_prompt_variant_stands_before_each_rows_prompt(own_tokenizer: Any, golden_rows: list[Row]) -> None:
+    renderer = Renderer(own_tokenizer, "prompt_completion", None)
+
+    assert put_before(renderer, golden_rows, "Be brief.")[0].prompt == "Be brief.\n\ncolour of the apple? "
+    assert put_before(renderer, golden_rows, "Q: ")[0].prompt == "Q: colour of the apple? "
+
+
+def test_in_a_chat_a_prompt_variant_is_the_system_message(own_tokenizer: Any, chat_rows: list[Row]) -> None:
+    renderer = Renderer(own_tokenizer, "messages", None)
+    has_one = [Row(1, messages=(Message("system", "You paint."), *chat_rows[0].messages))]
+
+    assert put_before(renderer, chat_rows, "Be brief.")[0].messages[0] == Message("system", "Be brief.")
+    assert put_before(renderer, has_one, "Be brief.")[0].messages[0] == Message(
+        "system", "Be brief.\n\nYou paint."
+    )
+
+
+@pytest.mark.parametrize("template", [NO_SYSTEM, DEAF], ids=["refuses", "ignores"])
+def test_where_a_template_has_no_system_message_the_variant_leads_the_first_turn(
+    template: str, own_tokenizer: Any, chat_rows: list[Row]
+) -> None:
+    own_tokenizer.chat_template = template
+    renderer = Renderer(own_tokenizer, "messages", None)
+
+    assert put_before(renderer, chat_rows, "Be brief.")[0].messages[0] == Message(
+        "user", "Be brief.\n\ncolour of the apple? "
+    )
+
+
+def test_rows_that_do_not_fit_are_counted_by_reason(own_tokenizer: Any, golden_rows: list[Row]) -> None:
+    long = Row(99, prompt="colour " * 50, completion="green")
+
+    golden = render_rows(Renderer(own_tokenizer, "prompt_completion", 40), [*golden_rows, long])
+
+    assert [row.number for row in golden.rows] == [row.number for row in golden_rows]
+    assert golden.dropped == {PROMPT_TOO_LONG: 1}

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training import tiny
+from tunesmith.schemas.enums import ComputeBudget, DatasetSize, TuningMethod
+from tunesmith.schemas.errors import InvalidArgument, UnsupportedModel
+from tunesmith.schemas.plans import ConfigureRequest
+from tunesmith.training.facts import DataFacts, ModelFacts
+from tunesmith.training.hardware import Hardware
+from tunesmith.training.overrides import check_overrides
+from tunesmith.training.planning import Decision, decide, scaled_learning_rate
+from tunesmith.training.rendering import Rendered
+from tunesmith.training.targets import Matrix, adapter_parameters, resolve_targets
+
+GB = 10**9
+LAPTOP = Hardware(None, 16 * GB, bfloat16=True, cores=4)
+WORKSTATION = Hardware("NVIDIA A100", 40 * GB, bfloat16=True, cores=16)
+OLD_GPU = Hardware("NVIDIA T4", 15 * GB, bfloat16=False, cores=8)
+EXAMPLE = Rendered([1, 2, 3], [-100, 2, 3])
+
+
+def llama(hidden: int = 4096, layers: int = 32, parameters: int = 8 * GB, context: int = 8192) -> ModelFacts:
+    matrices = [
+        Matrix(f"model.layers.{layer}.self_attn.{name}", hidden, hidden)
+        for layer in range(layers)
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj")
+    ]
+    return ModelFacts(
+        hidden, layers, 4 * hidden, hidden // 4, 32_000, context, parameters, 2 * parameters, matrices
+    )
+
+
+def rows(
+    count: int = 5000, lengths: list[int] | None = None, prompt: int = 20, dropped: int = 0
+) -> DataFacts:
+    lengths = sorted(lengths or [100] * 99 + [120])
+    return DataFacts(count, lengths, [min(prompt, length - 1) for length in lengths], dropped, EXAMPLE)
+
+
+def request(**chosen: Any) -> ConfigureRequest:
+    return tiny.configure_request(Path("/models/base"), "ds-aaaaaaaaaaaaaaaa", **chosen)
+
+
+def decided(
+    model: ModelFacts | None = None,
+    data: DataFacts | None = None,
+    hardware: Hardware = WORKSTATION,
+    **chosen: Any,
+) -> Decision:
+    wanted = request(**chosen)
+    check_overrides(wanted)
+    return decide(
+        wanted,
+        model or llama(),
+        data or rows(),
+        hardware,
+        base_revision=None,
+        loss_on="completion",
+        chat_template=None,
+        dev_rows=100,
+    )
+
+
+def test_the_documented_defaults_hold_for_a_model_of_usual_size() -> None:
+    config = decided().config
+
+    assert (config.learning_rate, config.batch_size, config.epochs) == (2e-4, 8, 3)
+    assert (config.r, config.alpha, config.dropout, config.target_modules) == (
+        16,
+        32,
+        0.05,
+        ["q_proj", "v_proj"],
+    )
+    assert (config.total_steps, config.warmup_steps) == (1875, 188)
+    assert (config.eval_steps, config.save_steps) == (100, 468)
+    assert (config.quantization, config.precision, config.dataset_size) == (None, "bfloat16", "medium")
+    assert (
+        decided(tuning_method="full", hardware=Hardware("H", 400 * GB, True, 8)).config.learning_rate == 2e-5
+    )
+    assert decided(tuning_method="qlora").config.quantization == "nf4"
+
+
+def test_every_number_has_a_reason() -> None:
+    decision = decided()
+    told = {"base_model", "base_model_kind", "base_model_path", "base_model_revision", "tuning_method"}
+    told |= {"compute_budget", "seed", "metric", "logging_steps"}
+    numbers = {name for name, value in decision.config.model_dump().items() if value is not None}
+
+    assert numbers - told <= set(decision.reasons)
+
+
+@pytest.mark.parametrize("method", list(TuningMethod))
+def test_every_override_is_honoured(method: TuningMethod) -> None:
+    chosen: dict[str, Any] = {
+        "learning_rate": 1e-3,
+        "batch_size": 6,
+        "epochs": 0.5,
+        "max_length": 64,
+        "seed": 7,
+    }
+    if method in (TuningMethod.LORA, TuningMethod.QLORA):
+        chosen |= {"r": 4, "alpha": 5, "dropout": 0.2, "target_modules": ["o_proj"], "quantization": "nf4"}
+    config = decided(tuning_method=method, dataset_size="large", compute_budget="low", **chosen).config
+
+    assert {name: getattr(config, name) for name in chosen} == chosen
+    assert (config.dataset_size, config.compute_budget) == (DatasetSize.LARGE, ComputeBudget.LOW)
+    assert config.total_steps == 417
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"r": 0},
+        {"alpha": 0},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": -1e-4},
+        {"epochs": 0.0},
+        {"max_steps": 0},
+        {"max_length": 7},
+        {"seed": -1},
+        {"target_modules": []},
+        {"target_modules": ["lm_head"]},
+        {"target_modules": ["q_proj", "c_attn"]},
+        {"max_length": 9000},
+        {"batch_size": 6000},
+        {"tuning_method": "prompt_tuning", "r": 16},
+        {"tuning_method": "full", "dropout": 0.1},
+        {"tuning_method": "prefix_tuning", "target_modules": ["q_proj"]},
+        {"tuning_method": "full", "quantization": "nf4"},
+        {"tuning_method": "prompt_tuning", "quantization": "nf4"},
+    ],
+)
+def test_a_number_that_cannot_be_honoured_is_refused_by_name(chosen: dict[str, Any]) -> None:
+    name = next(name for name in reversed(chosen) if name != "tuning_method")
+
+    with pytest.raises(InvalidArgument, match=name):
+        decided(**chosen)
+
+
+def test_a_prompt_method_leaves_room_for_its_virtual_tokens_in_the_models_context() -> None:
+    small = llama(context=128)
+    long_rows = rows(lengths=[500])
+
+    assert decided(small, long_rows).config.max_length == 128
+    config = decided(small, long_rows, tuning_method="prompt_tuning").config
+    assert config.max_length + (config.num_virtual_tokens or 0) == 128
+    with pytest.raises(InvalidArgument, match="virtual"):
+        decided(small, tuning_method="prefix_tuning", max_length=120)
+
+
+def test_narrow_models_get_a_larger_rate_by_a_stated_rule() -> None:
+    narrow = decided(llama(hidden=96, layers=4, parameters=400_000))
+
+    assert narrow.config.learning_rate == scaled_learning_rate(TuningMethod.LORA, 96) == 2.2e-3
+    assert "0.781" in narrow.reasons["learning_rate"]
+    assert any("our scaling rule" in warning for warning in narrow.warnings)
+    assert scaled_learning_rate(TuningMethod.LORA, 2048) == 2e-4
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(9e-5, True), (1e-4, False), (3e-4, False), (4e-4, True)])
+def test_a_lora_rate_outside_the_usual_range_is_warned_of(rate: float, warned: bool) -> None:
+    warnings = decided(learning_rate=rate).warnings
+
+    assert any("usual range" in warning for warning in warnings) == warned
+    assert not any("our scaling rule" in warning for warning in warnings)
+
+
+def test_max_steps_count_instead_of_epochs() -> None:
+    config = decided(max_steps=10).config
+    both = decided(max_steps=10, epochs=2)
+
+    assert (config.total_steps, config.epochs, config.warmup_steps) == (10, 0.02, 1)
+    assert (config.eval_steps, config.save_steps) == (1, 2)
+    assert both.config.total_steps == 10
+    assert any("epochs 2 does not" in warning for warning in both.warnings)
+
+
+def test_small_datasets_and_large_budgets_get_more_passes() -> None:
+    epochs = {
+        (size, budget): decided(data=rows(count), compute_budget=budget).config.epochs
+        for size, count in (("small", 300), ("medium", 5000))
+        for budget in ("low", "medium", "high")
+    }
+
+    assert epochs["small", "low"] < epochs["small", "medium"] < epochs["small", "high"]
+    assert epochs["medium", "medium"] == 3
+    assert epochs["small", "medium"] > epochs["medium", "medium"]
+
+
+def test_a_dataset_size_that_does_not_match_the_rows_is_honoured_and_warned_of() -> None:
+    decision = decided(data=rows(50), dataset_size="large")
+
+    assert decision.config.dataset_size is DatasetSize.LARGE
+    assert any("50 rows are 'small'" in warning for warning in decision.warnings)
+
+
+def test_the_length_follows_the_rows_but_not_a_single_outlier() -> None:
+    assert decided(data=rows(lengths=[100] * 99 + [120])).config.max_length == 128
+    outlier = decided(data=rows(lengths=[100] * 199 + [7000]))
+    assert outlier.config.max_length == 112
+    assert "0.5% of the rows are cut" in outlier.reasons["max_length"]
+
+
+def test_rows_that_are_cut_or_cannot_be_used_are_warned_of() -> None:
+    cut = decided(data=rows(lengths=[100] * 100), max_length=50)
+    assert any("100% of the rows are longer" in warning for warning in cut.warnings)
+    unusable = decided(data=rows(count=100, lengths=[50] * 75 + [100] * 25, prompt=80), max_length=60)
+    assert any("About 25 of 100 rows" in warning for warning in unusable.warnings)
+    assert unusable.config.total_steps == decided(data=rows(count=75), max_length=60).config.total_steps
+
+
+def test_precision_follows_the_hardware() -> None:
+    tiny_model = llama(hidden=96, layers=4, parameters=400_000)
+
+    assert decided(tiny_model, hardware=LAPTOP).config.precision == "float32"
+    assert decided(llama(parameters=3 * GB), hardware=LAPTOP).config.precision == "bfloat16"
+    assert decided(tiny_model, hardware=OLD_GPU).config.precision == "float16"
+    assert decided(tiny_model, hardware=OLD_GPU, tuning_method="full").config.precision == "float32"
+
+
+def test_what_does_not_fit_is_split_then_recomputed_then_warned_of() -> None:
+    roomy = decided(hardware=Hardware("big", 200 * GB, True, 8)).config
+    assert (roomy.micro_batch_size, roomy.gradient_accumulation_steps) == (8, 1)
+    tight = decided(
+        hardware=Hardware("small", 30 * GB, True, 8), max_length=512, data=rows(lengths=[512])
+    ).config
+    assert tight.micro_batch_size < 8
+    assert tight.micro_batch_size * tight.gradient_accumulation_steps == 8
+    long_rows = rows(lengths=[8000])
+    recomputed = decided(hardware=Hardware("small", 22 * GB, True, 8), data=long_rows)
+    assert recomputed.config.activation_checkpointing
+    prefix = decided(
+        hardware=Hardware("small", 22 * GB, True, 8), data=long_rows, tuning_method="prefix_tuning"
+    )
+    assert not prefix.config.activation_checkpointing, "it crashes prefix tuning"
+    hopeless = decided(hardware=Hardware("tiny", 4 * GB, True, 8))
+    assert any("GB are needed" in warning for warning in hopeless.warnings)
+
+
+def test_memory_is_told_by_component_and_orders_the_methods_as_they_are() -> None:
+    used = {
+        method: decided(tuning_method=method, hardware=Hardware("big", 900 * GB, True, 8)).memory
+        for method in TuningMethod
+    }
+    for memory in used.values():
+        assert set(memory) == {
+            *("weights", "adapter", "gradients", "optimizer", "activations", "logits", "framework")
+        }
+    total = {method: sum(memory.values()) for method, memory in used.items()}
+    assert total[TuningMethod.FULL] > total[TuningMethod.LORA] > total[TuningMethod.QLORA]
+    assert used[TuningMethod.FULL]["optimizer"] == 8 * 8 * GB
+    assert used[TuningMethod.LORA]["adapter"] == 4 * 16 * 64 * 2 * 4096
+
+
+def test_more_steps_and_a_slower_machine_take_longer() -> None:
+    assert decided(max_steps=2000).estimated_seconds > decided(max_steps=1000).estimated_seconds
+    assert decided(hardware=LAPTOP).estimated_seconds > decided().estimated_seconds
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["q_proj", "k_proj", "v_proj", "out_proj"], ["q_proj", "v_proj"]),
+        (["query_key_value", "dense"], ["query_key_value"]),
+        (["c_attn", "c_proj"], ["c_attn"]),
+        (["qkv_proj", "o_proj"], ["qkv_proj"]),
+        (["Wqkv", "out_proj"], ["Wqkv"]),
+    ],
+)
+def test_each_architecture_gets_its_own_names_for_queries_and_values(
+    names: list[str], expected: list[str]
+) -> None:
+    matrices = [Matrix(f"layers.0.{name}", 4, 4) for name in names]
+
+    assert resolve_targets(None, matrices)[0] == expected
+
+
+def test_target_modules_can_be_named_or_all_taken() -> None:
+    matrices = [Matrix(f"layers.{layer}.{name}", 4, 8) for layer in (0, 1) for name in ("c_attn", "c_proj")]
+
+    assert resolve_targets(["c_proj"], matrices)[0] == ["c_proj"]
+    assert resolve_targets(["all-linear"], matrices)[0] == ["c_attn", "c_proj"]
+    assert adapter_parameters(["c_proj"], matrices, r=2) == 2 * 2 * 12
+    with pytest.raises(InvalidArgument, match=r"q_proj.*c_attn, c_proj"):
+        resolve_targets(["q_proj"], matrices)
+    with pytest.raises(UnsupportedModel, match="mystery"):
+        resolve_targets(None, [Matrix("layers.0.mystery", 4, 4)])

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.training.tiny import EOS, byte_tokenizer
+from tunesmith.data.rows import Message, Row
+from tunesmith.schemas.errors import EmptyMask, UnsupportedModel
+from tunesmith.training.rendering import (
+    NO_ASSISTANT_TURN,
+    NO_LOSS,
+    PROMPT_TOO_LONG,
+    TEMPLATE_REFUSED,
+    Rendered,
+    Renderer,
+    RowDropped,
+    show,
+    verify_mask,
+)
+
+ROW = Row(1, prompt="Say hello.\n", completion="hello")
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
+    "{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}{% endgeneration %}"
+    "{% else %}{{ m['content'] }}{% endif %}{{ '<|eos|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+NO_MARKERS = CHATML.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+NO_END = (
+    "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+FORGETS_THINKING = (  # as Qwen 3 does: only the last answer is led in by an (empty) thought
+    "{% for m in messages %}{{ '<' + m['role'] + '>' }}"
+    "{% if m['role'] == 'assistant' and loop.last %}{{ '<think></think>' }}{% endif %}"
+    "{{ m['content'] + eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+
+
+def chat(*turns: str) -> Row:
+    roles = ["user", "assistant"]
+    return Row(1, messages=tuple(Message(roles[index % 2], turn) for index, turn in enumerate(turns)))
+
+
+def learned(rendered: Rendered, tokenizer: Any) -> str:
+    return str(tokenizer.decode([label for label in rendered.labels if label != NO_LOSS]))
+
+
+def test_only_the_completion_and_its_end_carry_loss() -> None:
+    tokenizer = byte_tokenizer()
+    rendered = Renderer(tokenizer, "prompt_completion", 100).render(ROW)
+
+    assert tokenizer.decode(rendered.input_ids) == f"Say hello.\nhello{EOS}"
+    assert learned(rendered, tokenizer) == f"hello{EOS}"
+    assert len(rendered.labels) == len(rendered.input_ids)
+    assert not rendered.truncated
+
+
+def test_the_prompt_given_in_generation_is_a_prefix_of_what_was_trained() -> None:
+    for template in (None, CHATML, NO_MARKERS, NO_END, FORGETS_THINKING):
+        renderer = Renderer(byte_tokenizer(chat_template=template), "messages", None)
+        row = chat("hi", "hello", "bye", "ciao")
+        prompt = renderer.prompt_ids(row)
+        assert renderer.render(row).input_ids[: len(prompt)] == prompt
+        assert renderer.reference(row) == "ciao"
+    renderer = Renderer(byte_tokenizer(), "prompt_completion", None)
+    assert renderer.render(ROW).input_ids[:11] == renderer.prompt_ids(ROW)
+    assert renderer.reference(ROW) == "hello"
+
+
+def test_prompt_and_completion_are_encoded_apart_so_that_no_token_crosses_the_border() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2, EOS: 3}, [("a", "b")]))
+    backend.add_special_tokens([EOS])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=EOS)
+    renderer = Renderer(tokenizer, "prompt_completion", None)
+    row = {"prompt": "a", "completion": "b"}
+
+    assert tokenizer("ab")["input_ids"] == [2]
+    assert renderer.prompt_ids(row) == [0]
+    assert renderer.render(row).input_ids == [0, 1, 3]
+
+
+def test_a_beginning_token_stands_once_at_the_start_where_the_tokenizer_puts_one() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = byte_tokenizer(bos="<s>")
+    assert Renderer(tokenizer, "prompt_completion", None).render(ROW).input_ids[0] != tokenizer.bos_token_id
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    for kind, row in (("prompt_completion", ROW), ("messages", chat("hi", "hello"))):
+        ids = Renderer(tokenizer, kind, None).render(row).input_ids
+        assert ids[0] == tokenizer.bos_token_id
+        assert ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_control_tokens_spelled_out_in_a_row_stay_text() -> None:
+    for template in (None, CHATML, NO_MARKERS):
+        tokenizer = byte_tokenizer(chat_template=template)
+        row = chat(f"what is {EOS}?", f"a token: {EOS}", "really?", "yes")
+        rendered = Renderer(tokenizer, "messages", None).render(row)
+        plain = Renderer(tokenizer, "messages", None).render(chat("a", "b", "c", "d"))
+        assert rendered.input_ids.count(tokenizer.eos_token_id) == plain.input_ids.count(
+            tokenizer.eos_token_id
+        )
+        assert learned(rendered, tokenizer) == f"a token: {EOS}{EOS}yes{EOS}"
+    tokenizer = byte_tokenizer()
+    rendered = Renderer(tokenizer, "prompt_completion", None).render(
+        {"prompt": f"{EOS} <|pad|>", "completion": f"{EOS}!"}
+    )
+    assert rendered.input_ids.count(tokenizer.eos_token_id) == 1
+    assert tokenizer.pad_token_id not in rendered.input_ids
+
+
+@pytest.mark.parametrize("template", [None, CHATML, NO_MARKERS, NO_END])
+def test_every_assistant_turn_and_its_end_carry_loss_whatever_the_template_offers(
+    template: str | None,
+) -> None:
+    tokenizer = byte_tokenizer(chat_template=template)
+    renderer = Renderer(tokenizer, "messages", None)
+    row = chat("hi", "hello", "bye", "ciao")
+    rendered = renderer.render(row)
+
+    if template == NO_END:
+        assert learned(rendered, tokenizer) == f"hello\nciao\n{EOS}"
+    else:
+        assert learned(rendered, tokenizer) == f"hello{EOS}ciao{EOS}"
+    assert rendered.labels[-1] == tokenizer.eos_token_id
+    assert renderer.stop_ids() == [tokenizer.eos_token_id]
+    verify_mask(renderer, [row])
+
+
+def test_turns_that_a_template_rewrites_later_carry_no_loss() -> None:
+    tokenizer = byte_tokenizer(chat_template=FORGETS_THINKING)
+    renderer = Renderer(tokenizer, "messages", None)
+    row = chat("hi", "hello", "bye", "ciao")
+
+    assert learned(renderer.render(row), tokenizer) == f"<think></think>ciao{EOS}"
+    verify_mask(renderer, [row])
+
+
+def test_what_follows_the_last_answer_is_left_out() -> None:
+    tokenizer = byte_tokenizer()
+    renderer = Renderer(tokenizer, "messages", None)
+
+    assert renderer.render(chat("hi", "hello", "and?")) == renderer.render(chat("hi", "hello"))
+
+
+def test_a_turn_ended_by_another_special_token_is_stopped_at_too() -> None:
+    tokenizer = byte_tokenizer(bos="<|im_end|>", chat_template=NO_MARKERS.replace(EOS, "<|im_end|>"))
+
+    stops = Renderer(tokenizer, "messages", None).stop_ids()
+
+    assert stops == [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")]
+
+
+def test_a_row_that_is_too_long_is_cut_at_its_end_and_says_so() -> None:
+    rendered = Renderer(byte_tokenizer(), "prompt_completion", 14).render(ROW)
+
+    assert (len(rendered.input_ids), rendered.loss_tokens, rendered.truncated) == (14, 3, True)
+
+
+def test_rows_that_cannot_be_trained_on_are_counted_by_reason() -> None:
+    renderer = Renderer(byte_tokenizer(), "prompt_completion", 11)
+    rendered = renderer.render_all([ROW, ROW, Row(3, prompt="a", completion="b")])
+    assert (len(rendered.rows), rendered.dropped) == (1, {PROMPT_TOO_LONG: 2})
+
+    strict = NO_MARKERS.replace(
+        "{% for m in messages %}",
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}",
+        1,
+    )
+    chats = Renderer(byte_tokenizer(chat_template=strict), "messages", None)
+    with_system = Row(1, messages=(Message("system", "be nice"), *chat("hi", "hello").messages))
+    rendered = chats.render_all([with_system, Row(2, messages=(Message("user", "hi"),)), chat("a", "b")])
+    assert (len(rendered.rows), rendered.dropped) == (1, {TEMPLATE_REFUSED: 1, NO_ASSISTANT_TURN: 1})
+
+
+def test_a_template_that_gives_no_way_to_find_the_answer_drops_the_row() -> None:
+    shouting = "{% for m in messages %}{{ m['content'] + messages | length | string }}{% endfor %}"
+    renderer = Renderer(byte_tokenizer(chat_template=shouting), "messages", None)
+
+    with pytest.raises(RowDropped, match=TEMPLATE_REFUSED):
+        renderer.render(chat("hi", "hello"))
+    with pytest.raises(EmptyMask, match="none of the rows"):
+        verify_mask(renderer, [chat("hi", "hello")])
+
+
+def test_markers_around_everything_are_found_before_training() -> None:
+    everything = (
+        "{% generation %}{% for m in messages %}{{ m['content'] + eos_token }}{% endfor %}{% endgeneration %}"
+    )
+    renderer = Renderer(byte_tokenizer(chat_template=everything), "messages", None)
+
+    with pytest.raises(EmptyMask, match="prompt included"):
+        verify_mask(renderer, [chat("hi", "hello")])
+
+
+def test_markers_around_the_wrong_turn_are_found_before_training() -> None:
+    wrong = CHATML.replace("m['role'] == 'assistant'", "m['role'] == 'user'")
+    renderer = Renderer(byte_tokenizer(chat_template=wrong), "messages", None)
+
+    with pytest.raises(EmptyMask):
+        verify_mask(renderer, [chat("hi there", "hello")])
+
+
+def test_rows_with_no_room_for_any_answer_are_found_before_training() -> None:
+    with pytest.raises(EmptyMask):
+        verify_mask(Renderer(byte_tokenizer(), "prompt_completion", 11), [ROW])
+
+
+def test_a_tokenizer_without_an_end_token_is_refused() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.eos_token = None
+
+    with pytest.raises(UnsupportedModel):
+        Renderer(tokenizer, "prompt_completion", None)
+
+
+def test_the_example_marks_what_carries_loss_and_spells_out_control_characters() -> None:
+    tokenizer = byte_tokenizer()
+    row = {"prompt": "a\x1b[31m⟧\u202e\n", "completion": "b\x00"}
+    example = show(Renderer(tokenizer, "prompt_completion", None).render(row), tokenizer)
+
+    assert example.untrusted_text == f"a\\u001b[31m\\u27e7\\u202e\n⟦b\\u0000{EOS}⟧"
+    assert example.loss_tokens == 3
+
+
+def test_a_long_example_is_shortened_in_the_middle_and_still_shows_its_answer() -> None:
+    tokenizer = byte_tokenizer()
+    row = {"prompt": "p" * 9000 + "END", "completion": "c" * 9000}
+    text = show(Renderer(tokenizer, "prompt_completion", None).render(row), tokenizer).untrusted_text
+
+    assert len(text) <= 2000
+    assert "END⟦ccc" in text and text.endswith(f"{EOS}⟧")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tunesmith.jobs.journal import Journal
+from tunesmith.jobs.paths import HandlePaths
+from tunesmith.schemas.errors import DiskFull, OutOfMemory, StorageFailed
+from tunesmith.training.failures import training_failures
+from tunesmith.training.loss_curve import curve, draw_loss_curve
+from tunesmith.training.reporting import Calendar
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (MemoryError(), OutOfMemory),
+        (OSError(errno.ENOMEM, "no memory"), OutOfMemory),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20 GiB"), OutOfMemory),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+            OutOfMemory,
+        ),
+        (OSError(errno.ENOSPC, "full"), DiskFull),
+        (OSError(errno.EROFS, "read-only"), StorageFailed),
+        (RuntimeError("Error while serializing: I/O error: No space left on device"), DiskFull),
+    ],
+)
+def test_what_the_libraries_raise_is_told_as_one_of_our_errors(
+    raised: Exception, told: type[Exception], tmp_path: Path
+) -> None:
+    with pytest.raises(told), training_failures(tmp_path, "Use less."):
+        raise raised
+
+
+@pytest.mark.parametrize("bug", [RuntimeError("shape mismatch"), FileNotFoundError(2, "gone"), KeyError("x")])
+def test_a_bug_stays_a_bug(bug: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(bug)), training_failures(tmp_path, "Use less."):
+        raise bug
+
+
+def test_out_of_memory_comes_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory) as error, training_failures(tmp_path, "Use less."):
+        raise MemoryError
+    assert error.value.recovery == "Use less."
+
+
+def test_a_repeated_step_counts_once_in_the_loss_curve() -> None:
+    events = [
+        {"event": "progress", "step": 2, "loss": 3.0},
+        {"event": "progress", "step": 1, "loss": 4.0},
+        {"event": "evaluated", "step": 0, "eval_loss": 5.0},
+        {"event": "progress", "step": 2, "loss": 2.5},
+    ]
+
+    assert curve(events, "progress", "loss") == [(1, 4.0), (2, 2.5)]
+    assert curve(events, "evaluated", "eval_loss") == [(0, 5.0)]
+
+
+def test_the_loss_curve_is_a_picture_and_absent_before_the_first_step(tmp_path: Path) -> None:
+    paths = HandlePaths(tmp_path)
+    journal = Journal(paths.journal, 1)
+    journal.append("evaluated", step=0, eval_loss=5.0, accuracy=0.1)
+    draw_loss_curve(paths)
+    assert not paths.loss_curve.exists()
+    journal.append("progress", step=1, total_steps=2, loss=4.0)
+    draw_loss_curve(paths)
+    assert paths.loss_curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_last_step_is_always_evaluated_and_saved() -> None:
+    calendar = Calendar(total_steps=7, eval_steps=3, save_steps=5)
+
+    assert [step for step in range(1, 8) if calendar.evaluates_at(step)] == [3, 6, 7]
+    assert [step for step in range(1, 8) if calendar.saves_at(step)] == [5, 7]
