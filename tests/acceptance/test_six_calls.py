@@ -15,7 +15,7 @@ FORMATS = ("instruction", "chat", "completion")
 METHODS = ("full", "lora", "qlora", "prompt_tuning", "prefix_tuning")
 
 
-@pytest.mark.parametrize(("data_format", "method", "era"), itertools.product(FORMATS, METHODS, ERAS))
+@pytest.mark.parametrize(("data_format", "method", "era"), list(itertools.product(FORMATS, METHODS, ERAS)))
 async def test_the_six_calls_end_in_an_adapter_that_would_be_published(
     shared_store, data_format, method, era
 ):

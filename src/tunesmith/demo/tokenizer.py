@@ -40,5 +40,6 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         eos_token=EOS,
         pad_token=PAD,
         model_max_length=CONTEXT,
+        model_input_names=["input_ids", "attention_mask"],  # a Llama refuses token types
         clean_up_tokenization_spaces=False,
     )

@@ -16,6 +16,8 @@ from tunesmith.schemas.plans import ModelKind
 _ALLOWED_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
 """What is fetched from the Hub: never pickles (*.bin, *.pt), never code (*.py)."""
 
+_LEFT_OUT_FILES = ["*/*", "consolidated*"]
+"""Other layouts of the same weights."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _FIND_ANOTHER = 'Pass base_model as "demo", a local folder in the Hugging Face layout, or a Hub id.'
 
@@ -62,7 +64,13 @@ def check_model_folder(path: Path) -> None:
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
         _refuse_code(path / name, path.name)
     _refuse_other_tasks(config, path.name)
-    if not list(path.glob("*.safetensors")):
+    weights = _weights_files(path)
+    missing = [file.name for file in weights if not file.is_file()]
+    if missing:
+        raise ModelNotFound(
+            f"{missing[0]} of the model in {path.name} is missing.", "Copy or download it again."
+        )
+    if not weights:
         pickles = [entry.name for entry in path.iterdir() if entry.suffix in _PICKLES]
         if pickles:
             raise UnsafeModel(
@@ -87,7 +95,7 @@ def safetensors_headers(folder: Path) -> Iterator[tuple[str, int, dict[str, Any]
     Raises:
         UnsupportedModel: a file is cut short or is not safetensors.
     """
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _weights_files(folder):
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -111,6 +119,16 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _weights_files(folder: Path) -> list[Path]:
+    """The files that transformers would load; a folder may hold the same weights in another layout beside them."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        named = _json_object(index).get("weight_map")
+        return sorted({folder / str(name) for name in named.values()}) if isinstance(named, dict) else []
+    single = folder / "model.safetensors"
+    return [single] if single.is_file() else []
+
+
 def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -123,7 +141,11 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
     )
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_ALLOWED_FILES))
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=_ALLOWED_FILES, ignore_patterns=_LEFT_OUT_FILES
+            )
+        )
     except GatedRepoError as error:
         raise HubAuth(
             f"{name} is gated on the Hub.", "Accept its terms on its page, set HF_TOKEN, and call again."

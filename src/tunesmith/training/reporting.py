@@ -20,6 +20,7 @@ from tunesmith.training.hardware import peak_memory_bytes
 
 PROGRESS_INTERVAL_S = 0.25
 _SPEED_WINDOW_STEPS = 20
+_LOSS_WINDOW_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,14 @@ class Reporter(TrainerCallback):
         self._steps: deque[tuple[float, int]] = deque(
             maxlen=_SPEED_WINDOW_STEPS
         )  # boot seconds, tokens so far
+        self._losses: deque[float] = deque(maxlen=_LOSS_WINDOW_STEPS)
         self._told_at = -math.inf
         self.stopped = False
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean of the last ten steps' losses; None when this attempt made no step."""
+        return sum(self._losses) / len(self._losses) if self._losses else None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
@@ -73,6 +80,7 @@ class Reporter(TrainerCallback):
         step, loss = int(state.global_step), float(logs["loss"])
         if not math.isfinite(loss):
             raise self.diverged(step)
+        self._losses.append(loss)
         last = step == self._calendar.total_steps
         if last or self.stopped or clock.boot_s() - self._told_at >= PROGRESS_INTERVAL_S:
             self._tell(step, loss, logs)

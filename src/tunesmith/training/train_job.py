@@ -18,7 +18,7 @@ from tunesmith.training.dev_loss import DevLoss, dev_loss
 from tunesmith.training.failures import SMALLER, training_failures
 from tunesmith.training.hardware import use_one_accelerator
 from tunesmith.training.inputs import Inputs, load_base, read_inputs
-from tunesmith.training.loss_curve import Curve, curve, draw_loss_curve
+from tunesmith.training.loss_curve import curve, draw_loss_curve
 from tunesmith.training.methods import attach
 from tunesmith.training.reporting import Calendar, Reporter
 
@@ -86,7 +86,7 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
     return TrainOutcome(
         adapter=job.paths.adapter.name,
         steps=trained.steps,
-        train_loss=_mean_of_last(curve(events, "progress", "loss")),
+        train_loss=reporter.train_loss,
         base_eval_loss=base_eval_loss,
         eval_loss=evaluations[-1][1] if evaluations else None,
         trained_tokens=trained.tokens,
@@ -105,11 +105,6 @@ def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs) -> float | None
     figures = dev_loss(model, inputs.dev, lambda _: _stop_if_asked(job))
     job.journal.append("evaluated", step=0, eval_loss=figures.loss, accuracy=figures.accuracy)
     return figures.loss
-
-
-def _mean_of_last(points: Curve) -> float | None:
-    last = [loss for _, loss in points[-10:]]
-    return sum(last) / len(last) if last else None
 
 
 def _tell_rows(job: JobContext, inputs: Inputs) -> None:

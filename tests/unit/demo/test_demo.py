@@ -52,7 +52,7 @@ def test_the_pretraining_text_is_the_same_everywhere(corpus_head: bytes) -> None
 
 def test_the_pretraining_text_never_shows_the_demo_format() -> None:
     text = "\n".join(islice(corpus.documents(), 5000))
-    for shown_only_in_the_demo in ("buyer =", "count =", "colour =", "###", "as a record", "Response"):
+    for shown_only_in_the_demo in ("item =", "count =", "buyer =", "###", "as a record", "Response"):
         assert shown_only_in_the_demo not in text
 
 
@@ -105,6 +105,10 @@ def test_the_end_token_and_the_padding_token_differ(tokenizer: Any) -> None:
     assert tokenizer.eos_token == "<|eos|>"
     assert tokenizer.pad_token == "<|pad|>"
     assert tokenizer.eos_token_id != tokenizer.pad_token_id
+
+
+def test_the_tokenizer_hands_over_only_what_the_model_takes(tokenizer: Any) -> None:
+    assert set(tokenizer("any text")) == {"input_ids", "attention_mask"}
 
 
 def test_pretraining_twice_gives_the_same_bytes(tmp_path: Path) -> None:

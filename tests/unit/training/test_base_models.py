@@ -88,6 +88,21 @@ def test_a_damaged_weights_file_is_told_before_anything_is_loaded(model: Path) -
         resolve_base("local", "model", str(model), None)
 
 
+def test_a_missing_shard_is_told_by_name(model: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(ModelNotFound, match=r"model-2\.safetensors"):
+        check_model_folder(model)
+
+
+def test_another_layout_of_the_weights_beside_them_does_not_count(model: Path) -> None:
+    before = fingerprint(model)
+    shutil.copy(model / "model.safetensors", model / "consolidated.safetensors")
+
+    assert fingerprint(model) == before
+
+
 def test_a_config_that_is_not_json_is_told(model: Path) -> None:
     (model / "config.json").write_text("{")
 
