@@ -140,6 +140,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_names_a_smaller_learning_r
         with pytest.raises(TrainingDiverged) as error:
             train_job.run(job)
 
+    assert "at step 2" in error.value.message, "as soon as it is seen, and not told as the loss before it"
     assert "learning_rate=0.2" in error.value.recovery
     assert not job.paths.adapter.exists()
 

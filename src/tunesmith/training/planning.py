@@ -11,40 +11,26 @@ from tunesmith.schemas.enums import ComputeBudget, DatasetSize, TuningMethod
 from tunesmith.schemas.plans import ConfigureRequest, PlanConfig, Precision, Quantization
 from tunesmith.training.estimate import run_seconds, seconds_per_step
 from tunesmith.training.facts import DataFacts, ModelFacts
+from tunesmith.training.fitting import Fit, fit_into_memory
 from tunesmith.training.hardware import Hardware
-from tunesmith.training.memory import estimate_memory
+from tunesmith.training.learning_rates import DEFAULT_RATES, USUAL_LORA_RATES, scaled_learning_rate
 from tunesmith.training.overrides import check_against_base
 from tunesmith.training.targets import adapter_parameters, resolve_targets
 
 AS_ASKED = "as you asked"
 VIRTUAL_TOKENS = 20
 _LARGE_FOR_A_PROCESSOR = 1_000_000_000
-_ROOM_SHARE = 0.9
-
-_LEARNING_RATES: dict[TuningMethod, float] = {
-    TuningMethod.FULL: 2e-5,
-    TuningMethod.LORA: 2e-4,
-    TuningMethod.QLORA: 2e-4,
-    TuningMethod.PROMPT_TUNING: 1e-1,
-    TuningMethod.PREFIX_TUNING: 3e-2,
-}
-"""The last two are measured on the demo model, 375 steps: held-out loss 0.246, 0.205, 0.203 for prompt tuning at 0.01,
-0.1, 0.5, and 0.182, 0.145, 0.119 for prefix tuning at 0.01, 0.03, 0.1. Few weights far from the loss want large steps
-(the prompt-tuning paper, arXiv:2104.08691, uses 0.3 with Adafactor)."""
-_USUAL_LORA_RATES = (1e-4, 3e-4)
-_RATE_ANCHOR = 2048
-_RATE_EXPONENT = 0.781
-"""Small models want larger steps. The exponent is the one for Llama shapes in the learning-rate rule of Thinking
-Machines' tinker-cookbook (get_lr in hyperparam_utils, in the versions that had a formula: (2000 / hidden_size) **
-0.781), published with "LoRA Without Regret"; for other shapes it is an extrapolation, which is why it is said."""
 
 _EPOCHS: dict[DatasetSize, dict[ComputeBudget, float]] = {
     DatasetSize.SMALL: {ComputeBudget.LOW: 2, ComputeBudget.MEDIUM: 5, ComputeBudget.HIGH: 10},
     DatasetSize.MEDIUM: {ComputeBudget.LOW: 1, ComputeBudget.MEDIUM: 3, ComputeBudget.HIGH: 5},
     DatasetSize.LARGE: {ComputeBudget.LOW: 1, ComputeBudget.MEDIUM: 3, ComputeBudget.HIGH: 3},
 }
-"""What a compute budget means: how often each row is seen. Below 1,000 rows three passes are too few updates (the demo's
-600 rows: LoRA's held-out loss 0.011 after 111 steps, 0.005 after 333)."""
+"""What a compute budget means: how often each row is seen. Below 1,000 rows three passes are too few updates (the
+demo's 600 rows: LoRA's held-out loss 0.011 after 111 steps, 0.005 after 333)."""
+
+
+_TAKEN_OVER = {"base_model", "base_model_kind", "base_model_path", "tuning_method", "compute_budget", "seed"}
 
 
 @dataclass(frozen=True)
@@ -62,13 +48,6 @@ class Decision:
 class _Notes:
     reasons: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    micro_batch_size: int
-    activation_checkpointing: bool
-    memory: dict[str, int]
 
 
 def decide(
@@ -105,23 +84,15 @@ def decide(
     quantization: Quantization | None = "nf4" if method is TuningMethod.QLORA else request.quantization
     precision = _precision(model, hardware, method, notes)
     trainable = _trainable(model, method, r, targets, virtual)
-    fit = _fit(model, hardware, method, precision, quantization, trainable, batch_size, max_length)
+    fit = fit_into_memory(model, hardware, method, precision, quantization, trainable, batch_size, max_length)
     _note_fit(fit, batch_size, quantization, hardware, method, notes)
-    eval_steps = min(100, max(1, total_steps // 10))
-    save_steps = min(500, max(1, total_steps // 4))
-    notes.reasons["eval_steps"] = f"every {eval_steps} steps: 100, or a tenth of a short run"
-    notes.reasons["save_steps"] = f"every {save_steps} steps: 500, or a quarter of a short run"
     config = PlanConfig(
-        base_model=request.base_model,
-        base_model_kind=request.base_model_kind,
-        base_model_path=request.base_model_path,
+        **request.model_dump(include=_TAKEN_OVER),
+        **_rhythm(total_steps, notes),
         base_model_revision=base_revision,
-        tuning_method=method,
         dataset_size=size,
-        compute_budget=request.compute_budget,
         learning_rate=_learning_rate(request, model, notes),
         lr_scheduler_type="linear",
-        warmup_steps=_warmup(total_steps, notes),
         weight_decay=0.0,
         max_grad_norm=1.0,
         batch_size=batch_size,
@@ -139,12 +110,8 @@ def decide(
         precision=precision,
         optim="adamw_torch",
         activation_checkpointing=fit.activation_checkpointing,
-        eval_steps=eval_steps,
-        save_steps=save_steps,
-        logging_steps=1,
         loss_on=loss_on,
         chat_template=chat_template,
-        seed=request.seed,
     )
     _note_constants(config, notes)
     return Decision(
@@ -152,17 +119,9 @@ def decide(
     )
 
 
-def scaled_learning_rate(method: TuningMethod, hidden_size: int) -> float:
-    """The default learning rate for a model of this width, to two digits."""
-    base = _LEARNING_RATES[method]
-    if method.is_prompt_learning or hidden_size >= _RATE_ANCHOR:
-        return base
-    return float(f"{base * (_RATE_ANCHOR / hidden_size) ** _RATE_EXPONENT:.2g}")
-
-
 def _learning_rate(request: ConfigureRequest, model: ModelFacts, notes: _Notes) -> float:
     method = request.tuning_method
-    low, high = _USUAL_LORA_RATES
+    low, high = USUAL_LORA_RATES
     lora = method in (TuningMethod.LORA, TuningMethod.QLORA)
     if request.learning_rate is not None:
         notes.reasons["learning_rate"] = AS_ASKED
@@ -172,7 +131,7 @@ def _learning_rate(request: ConfigureRequest, model: ModelFacts, notes: _Notes) 
             )
         return request.learning_rate
     rate = scaled_learning_rate(method, model.hidden_size)
-    base = _LEARNING_RATES[method]
+    base = DEFAULT_RATES[method]
     if rate == base:
         notes.reasons["learning_rate"] = f"the usual rate for {method.value}"
         return rate
@@ -277,9 +236,18 @@ def _duration(
     return epochs, steps
 
 
-def _warmup(total_steps: int, notes: _Notes) -> int:
+def _rhythm(total_steps: int, notes: _Notes) -> dict[str, int]:
+    """What happens at which steps."""
+    eval_steps, save_steps = min(100, max(1, total_steps // 10)), min(500, max(1, total_steps // 4))
     notes.reasons["warmup_steps"] = "a tenth of the steps"
-    return math.ceil(0.1 * total_steps) if total_steps > 1 else 0
+    notes.reasons["eval_steps"] = f"every {eval_steps} steps: 100, or a tenth of a short run"
+    notes.reasons["save_steps"] = f"every {save_steps} steps: 500, or a quarter of a short run"
+    return {
+        "warmup_steps": math.ceil(0.1 * total_steps) if total_steps > 1 else 0,
+        "eval_steps": eval_steps,
+        "save_steps": save_steps,
+        "logging_steps": 1,
+    }
 
 
 def _lora(
@@ -326,43 +294,8 @@ def _trainable(
     return adapter_parameters(targets or (), model.matrices, r or 0)
 
 
-def _fit(
-    model: ModelFacts,
-    hardware: Hardware,
-    method: TuningMethod,
-    precision: Precision,
-    quantization: Quantization | None,
-    trainable: int,
-    batch_size: int,
-    max_length: int,
-) -> _Fit:
-    """The largest micro-batch that fits, without recomputing activations where that is possible."""
-    divisors = [size for size in range(batch_size, 0, -1) if batch_size % size == 0]
-    # Prefix tuning crashes when activations are recomputed.
-    ways = [False] if method is TuningMethod.PREFIX_TUNING else [False, True]
-    fit: _Fit | None = None
-    for checkpointing in ways:
-        for size in divisors:
-            memory = estimate_memory(
-                model,
-                method=method,
-                precision=precision,
-                quantization=quantization,
-                trainable=trainable,
-                micro_batch_size=size,
-                max_length=max_length,
-                activation_checkpointing=checkpointing,
-                accelerated=hardware.accelerator is not None,
-            )
-            fit = _Fit(size, checkpointing, memory)
-            if sum(memory.values()) <= _ROOM_SHARE * hardware.memory_bytes:
-                return fit
-    assert fit is not None
-    return fit
-
-
 def _note_fit(
-    fit: _Fit,
+    fit: Fit,
     batch_size: int,
     quantization: Quantization | None,
     hardware: Hardware,

@@ -11,8 +11,9 @@ from tunesmith.schemas.errors import InvalidArgument, UnsupportedModel
 from tunesmith.schemas.plans import ConfigureRequest
 from tunesmith.training.facts import DataFacts, ModelFacts
 from tunesmith.training.hardware import Hardware
+from tunesmith.training.learning_rates import scaled_learning_rate
 from tunesmith.training.overrides import check_overrides
-from tunesmith.training.planning import Decision, decide, scaled_learning_rate
+from tunesmith.training.planning import Decision, decide
 from tunesmith.training.rendering import Rendered
 from tunesmith.training.targets import Matrix, adapter_parameters, resolve_targets
 

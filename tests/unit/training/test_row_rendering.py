@@ -58,6 +58,15 @@ def test_only_the_completion_and_its_end_carry_loss() -> None:
     assert not rendered.truncated
 
 
+def test_the_very_first_token_carries_no_loss_because_nothing_predicts_it() -> None:
+    """Counted in, it inflates the loss of prompt tuning by N / (N - 1)."""
+    rendered = Renderer(byte_tokenizer(), "prompt_completion", None).render(
+        {"prompt": "", "completion": "hello"}
+    )
+
+    assert (rendered.labels[0], rendered.loss_tokens) == (NO_LOSS, 5)
+
+
 def test_the_prompt_given_in_generation_is_a_prefix_of_what_was_trained() -> None:
     for template in (None, CHATML, NO_MARKERS, NO_END, FORGETS_THINKING):
         renderer = Renderer(byte_tokenizer(chat_template=template), "messages", None)
