@@ -28,7 +28,8 @@ async def refused(store, tool, **arguments):
     async with talk_to(store) as talk:
         before = left_behind(store)
         text = await talk.error(tool, **arguments)
-        assert left_behind(store) == before
+        # Work that outlasted its call keeps its folder: its handle was told, and get_status has to explain it.
+        assert {path for path in left_behind(store) if path.name not in talk.outlasted} == before
         assert (await talk("list_runs"))["next"] is not None
     code, _, rest = text.partition(": ")
     assert code
@@ -66,7 +67,7 @@ async def test_an_archive_named_csv_is_told_as_what_it_is(shared_store):
         archive.writestr("x", "y")
     code, text = await refused(shared_store, "load_dataset", source=str(path))
     assert code == "unreadable_source"
-    assert "zip" in text.lower()
+    assert "ZIP" in text
 
 
 async def test_columns_that_are_not_there_are_refused_with_those_that_are(shared_store):

@@ -33,8 +33,9 @@ async def tune(store, material, model, rows, steps):
         )
     before, after = found["baseline"]["loss"], found["scores"]["loss"]
     print(
-        f"\n{model} on {rows}, {steps} steps: test loss {before['value']:.3f} [{before['low']:.3f}, {before['high']:.3f}]"
-        f" -> {after['value']:.3f} [{after['low']:.3f}, {after['high']:.3f}], {found['comparison']['verdict']}; "
+        f"\n{model} on {rows}, {steps} steps: "
+        f"test loss {before['value']:.3f} [{before['low']:.3f}, {before['high']:.3f}] -> "
+        f"{after['value']:.3f} [{after['low']:.3f}, {after['high']:.3f}], {found['comparison']['verdict']}; "
         f"dev loss {status['base_eval_loss']:.3f} -> {status['eval_loss']:.3f}; "
         f"findings {[finding['code'] for finding in status['findings']]}"
     )

@@ -53,15 +53,23 @@ class Talk:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.progress: list[tuple[float, float | None, str | None]] = []
+        self.outlasted: list[str] = []
 
     async def raw(self, tool: str, **arguments: Any) -> Any:
         """The tool's answer as it came."""
         return await self.client.call_tool(tool, arguments, progress_callback=self._note)
 
     async def error(self, tool: str, **arguments: Any) -> str:
-        """The text of an answer that has to be an error."""
+        """The text of an answer that has to be an error, be it that of work which outlasted its call."""
         result = await self.raw(tool, **arguments)
         text = "".join(block.text for block in result.content)
+        answer = result.structured_content or {}
+        if tool != "start_training" and answer.get("state") in UNDER_WAY:
+            handle = next(value for name, value in answer.items() if name.endswith("_id"))
+            self.outlasted.append(handle)
+            error = (await self.ended(handle)).get("error")
+            assert error is not None, f"{tool} was to fail, and did not"
+            return "{code}: {message} {recovery}".format(**error)
         assert result.is_error, f"{tool} was to fail, and answered: {text}"
         return text
 

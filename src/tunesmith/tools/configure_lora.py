@@ -12,6 +12,7 @@ from tunesmith.schemas.datasets import DatasetCard, GoldenSetCard
 from tunesmith.schemas.enums import ComputeBudget, DatasetSize, RunState, TuningMethod, Work
 from tunesmith.schemas.errors import Mismatch
 from tunesmith.schemas.handles import new_handle
+from tunesmith.schemas.overrides import check_overrides
 from tunesmith.schemas.plans import ConfigureLoraResult, ConfigureRequest, Plan, Quantization
 from tunesmith.tools.locations import locate_model
 from tunesmith.tools.parameters import DatasetId
@@ -73,6 +74,7 @@ async def configure_lora(
         quantization=quantization,
         seed=seed,
     )
+    check_overrides(request)
     snapshot = await workspace.run(new_handle(Work.CONFIGURE), request, direct=location.kind == "hub")
     return result_of(workspace, snapshot)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ _ALLOWED_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.mode
 
 _LEFT_OUT_FILES = ["*/*", "consolidated*"]
 """Other layouts of the same weights."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _FIND_ANOTHER = 'Pass base_model as "demo", a local folder in the Hugging Face layout, or a Hub id.'
 
@@ -124,7 +127,10 @@ def _weights_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         named = _json_object(index).get("weight_map")
-        return sorted({folder / str(name) for name in named.values()}) if isinstance(named, dict) else []
+        names = {str(name) for name in named.values()} if isinstance(named, dict) else set()
+        if any(Path(name).name != name for name in names):
+            raise UnsafeModel(f"{folder.name}/{index.name} names files outside its folder.", _FIND_ANOTHER)
+        return sorted(folder / name for name in names)
     single = folder / "model.safetensors"
     return [single] if single.is_file() else []
 
@@ -140,12 +146,20 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
         RevisionNotFoundError,
     )
 
+    fetch = partial(
+        snapshot_download,
+        name,
+        revision=revision,
+        allow_patterns=_ALLOWED_FILES,
+        ignore_patterns=_LEFT_OUT_FILES,
+    )
+    if revision is not None and _COMMIT.fullmatch(revision):
+        # A commit never changes. What planning fetched is taken without asking the Hub again, which might want a token
+        # that this process has not got.
+        with suppress(LocalEntryNotFoundError):
+            return Path(fetch(local_files_only=True)), revision
     try:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=_ALLOWED_FILES, ignore_patterns=_LEFT_OUT_FILES
-            )
-        )
+        folder = Path(fetch())
     except GatedRepoError as error:
         raise HubAuth(
             f"{name} is gated on the Hub.", "Accept its terms on its page, set HF_TOKEN, and call again."

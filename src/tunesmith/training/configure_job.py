@@ -11,11 +11,11 @@ from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.datasets import DatasetCard, GoldenSetCard
 from tunesmith.schemas.errors import Mismatch, NotReady
+from tunesmith.schemas.overrides import check_overrides
 from tunesmith.schemas.plans import ConfigureRequest, Plan
 from tunesmith.training.facts import measure_rows, read_model_facts
 from tunesmith.training.hardware import this_machine
 from tunesmith.training.model import load_tokenizer, resolve_base
-from tunesmith.training.overrides import check_overrides
 from tunesmith.training.planning import decide
 from tunesmith.training.rendering import Renderer, show
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from tunesmith.data.rows import iter_rows
+from tunesmith.data.rows import fingerprint, iter_rows
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
-from tunesmith.schemas.datasets import DatasetCard, GoldenSetCard
+from tunesmith.schemas.datasets import DatasetCard
 from tunesmith.schemas.enums import Half, TuningMethod
 from tunesmith.schemas.errors import EmptyMask, Mismatch
 from tunesmith.schemas.plans import Plan
@@ -78,14 +79,20 @@ def load_base(inputs: Inputs, plan: Plan) -> Any:
 
 
 def _check_dataset(store: Store, plan: Plan) -> DatasetCard:
-    card = read_document(store.handle(plan.dataset_id).result, DatasetCard)
-    if card is None or card.fingerprint != plan.dataset_fingerprint:
+    """The dataset's card, once the rows themselves have been found to be those that were planned with."""
+    dataset = store.handle(plan.dataset_id)
+    card = read_document(dataset.result, DatasetCard)
+    if card is None or not _holds(dataset.rows, plan.dataset_fingerprint):
         raise _changed("dataset", plan.dataset_id, plan)
     if plan.golden_set_id is not None:
-        golden = read_document(store.handle(plan.golden_set_id).result, GoldenSetCard)
-        if golden is None or golden.dev_fingerprint != plan.golden_dev_fingerprint:
+        dev = store.handle(plan.golden_set_id).half(Half.DEV)
+        if not _holds(dev, plan.golden_dev_fingerprint or ""):
             raise _changed("golden set", plan.golden_set_id, plan)
     return card
+
+
+def _holds(path: Path, expected: str) -> bool:
+    return path.is_file() and fingerprint(iter_rows(path)) == expected
 
 
 def _changed(noun: str, handle: str, plan: Plan) -> Mismatch:
@@ -95,6 +102,6 @@ def _changed(noun: str, handle: str, plan: Plan) -> Mismatch:
     )
 
 
-def _rows(path: Any, max_rows: int | None) -> Iterator[Any]:
+def _rows(path: Path, max_rows: int | None) -> Iterator[Any]:
     rows: Iterable[Any] = iter_rows(path)
     return islice(rows, max_rows)

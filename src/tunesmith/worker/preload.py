@@ -3,6 +3,7 @@
 Nothing here may start a thread, open a socket or touch an accelerator: a fork would copy it half-alive.
 """
 
+import gc
 from contextlib import suppress
 from importlib import import_module
 
@@ -14,12 +15,15 @@ _STACK = (
     "transformers.models.llama.modeling_llama",
     "peft",
     "trl.trainer.sft_trainer",
+    "bitsandbytes",
+    "matplotlib.backends.backend_agg",
 )
 _OURS = (
     "tunesmith.data.load_job",
     "tunesmith.data.golden_job",
     "tunesmith.training.configure_job",
     "tunesmith.training.train_job",
+    "tunesmith.training.trainer",
     "tunesmith.evaluation.evaluate_job",
     "tunesmith.evaluation.generate_job",
     "tunesmith.publishing.push_job",
@@ -28,3 +32,7 @@ _OURS = (
 for _name in (*_STACK, *_OURS):
     with suppress(ImportError):  # without the extra, each job says so itself
         import_module(_name)
+
+# What was imported stays for good: no collection in a job has to look through it, or copies its pages.
+gc.collect()
+gc.freeze()
