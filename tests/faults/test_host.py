@@ -116,9 +116,11 @@ def test_a_killed_host_leaves_its_job_running_and_the_next_host_adopts_it(hosted
     wait_until(lambda: not hosted.store.queued(handle).exists())
 
 
-def test_one_store_has_one_host(hosted):
+def test_one_store_has_one_host_also_after_it_has_worked(hosted):
     first = hosted.start_host()
     wait_until(lambda: holder(hosted.store.host_lease) == first.pid)
+    hosted.ended(hosted.submit("none"))
+    assert holder(hosted.store.host_lease) == first.pid
     second = hosted.start_host()
     assert second.wait(20) == 0
     assert first.poll() is None

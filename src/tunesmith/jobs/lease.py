@@ -2,7 +2,7 @@
 
 POSIX locks and not flock: a child forked by a killed owner keeps a flock, while it never inherits a POSIX lock, and
 F_GETLK names the holder. Their one trap is that closing *any* descriptor of the file in the owning process drops the
-lock, so the owner opens its lease once and nothing else in that process opens it.
+lock, so a process remembers which leases it holds and never opens them a second time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from pathlib import Path
 _LINUX = sys.platform.startswith("linux")
 _LAYOUT = "hhqqi4x" if _LINUX else "qqihh"
 
+_FileId = tuple[int, int]
+_held: set[_FileId] = set()
+"""The files whose lease this process holds."""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -27,7 +31,9 @@ class Lease:
 
     @classmethod
     def acquire(cls, path: Path) -> Lease | None:
-        """Take the lease without waiting; None when another process holds it."""
+        """Take the lease without waiting; None when somebody holds it, this process included."""
+        if _file_id(path) in _held:
+            return None
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,15 +43,19 @@ class Lease:
         except BaseException:
             os.close(descriptor)
             raise
+        _held.add(_id_of(os.fstat(descriptor)))
         return cls(descriptor)
 
     def release(self) -> None:
         """Give the lease up."""
+        _held.discard(_id_of(os.fstat(self.descriptor)))
         os.close(self.descriptor)
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lease, or None. Never call it in the process that holds it."""
+    """The pid of the process that holds the lease, or None."""
+    if _file_id(path) in _held:
+        return os.getpid()
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -57,6 +67,17 @@ def holder(path: Path) -> int | None:
     fields = struct.unpack(_LAYOUT, answer)
     lock_type, pid = (fields[0], fields[4]) if _LINUX else (fields[3], fields[2])
     return None if lock_type == fcntl.F_UNLCK else pid
+
+
+def _file_id(path: Path) -> _FileId | None:
+    try:
+        return _id_of(path.stat())
+    except OSError:
+        return None
+
+
+def _id_of(status: os.stat_result) -> _FileId:
+    return status.st_dev, status.st_ino
 
 
 def _query() -> bytes:

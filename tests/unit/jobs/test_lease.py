@@ -58,3 +58,16 @@ def test_a_killed_holder_loses_the_lease_although_its_child_lives_on(tmp_path):
 
 def test_a_lease_that_was_never_taken_has_no_holder(tmp_path):
     assert holder(tmp_path / "lease") is None
+
+
+def test_looking_at_ones_own_lease_does_not_drop_it(tmp_path):
+    path = tmp_path / "lease"
+    lease = Lease.acquire(path)
+    assert lease is not None
+    assert holder(path) == os.getpid()
+    assert Lease.acquire(path) is None
+    ask = [sys.executable, "-c", "import sys; from pathlib import Path; from tunesmith.jobs.lease import holder; "
+           "print(holder(Path(sys.argv[1])))", str(path)]  # fmt: skip
+    assert subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip() == str(os.getpid())
+    lease.release()
+    assert holder(path) is None
