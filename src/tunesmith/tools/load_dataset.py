@@ -104,13 +104,17 @@ def golden_size(rows: int) -> int:
     return max(2, min(200, rows // 5))
 
 
+def _mapping(columns: dict[str, str]) -> str:
+    return ", ".join(f"{role}={column}" for role, column in columns.items())
+
+
 def describe(result: LoadDatasetResult) -> str:
     """The result in a few lines."""
     if result.rows is None:
         return and_next(f"{result.dataset_id}: reading is {result.state.value}.", result.next)
     lines = [
         f"{result.dataset_id}: {result.rows:,} of {result.rows_read:,} rows kept, format {result.format}, "
-        f"columns {counts(result.columns or {})}.",
+        f"columns {_mapping(result.columns or {})}.",
         f"Dropped: {counts(result.dropped or {}) or 'none'}.",
     ]
     remarks = {name: check.count for name, check in (result.quality or {}).items() if check.verdict != "pass"}
