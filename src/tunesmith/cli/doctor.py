@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith import __version__
@@ -67,18 +68,30 @@ def _python() -> Line:
 
 
 def _libraries() -> list[Line]:
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    found = {name: _version(name) for name in (*_EXTRA, *_QLORA)}
+    missing = [name for name in _EXTRA if found[name] is None]
     if missing:
         return [Line(False, f"training stack: {', '.join(missing)} not installed. {INSTALL_EXTRA}")]
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _EXTRA)
-    lines = [Line(True, f"full, lora, prompt_tuning, prefix_tuning: {versions}")]
-    absent = [name for name in _QLORA if importlib.util.find_spec(name) is None]
-    lines.append(
-        Line(False, "qlora: bitsandbytes not installed")
+    absent = [name for name in _QLORA if found[name] is None]
+    return [
+        Line(True, f"full, lora, prompt_tuning, prefix_tuning: {_listed(found, _EXTRA)}"),
+        Line(False, f"qlora: {', '.join(absent)} not installed. {INSTALL_EXTRA}")
         if absent
-        else Line(True, f"qlora: bitsandbytes {importlib.metadata.version('bitsandbytes')}")
-    )
-    return lines
+        else Line(True, f"qlora: {_listed(found, _QLORA)}"),
+    ]
+
+
+def _version(name: str) -> str | None:
+    if importlib.util.find_spec(name) is None:
+        return None
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # only a folder of that name, say the user's own datasets/
+
+
+def _listed(versions: Mapping[str, str | None], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in names)
 
 
 def _accelerator() -> list[Line]:
@@ -111,12 +124,13 @@ def _memory() -> Line:
 def _store() -> list[Line]:
     store = Store.default()
     try:
-        store.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=store.root):
+        # The store is made by its first use; until then it is its parent that has to be writable.
+        there = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
+        free_bytes = shutil.disk_usage(there).free
     except OSError as error:
         return [Line(False, f"store {store.root} cannot be written ({os.strerror(error.errno or 0)})")]
-    free_bytes = shutil.disk_usage(store.root).free
     serving = lease.holder(store.host_lease)
     return [
         Line(free_bytes > _LITTLE_DISK_BYTES, f"store {store.root}: {size(free_bytes)} free"),

@@ -23,7 +23,9 @@ def watch(handle: str) -> int:
     try:
         require_handle(handle, "run", "run")
         snapshot = workspace.observer.look(handle)
-        with tqdm(desc=handle, unit="step", dynamic_ncols=True, file=sys.stderr) as bar:
+        # Steps from before we looked say nothing about the speed from now on.
+        begun = snapshot.ledger.progress.get("step", 0)
+        with tqdm(desc=handle, unit="step", initial=begun, dynamic_ncols=True, file=sys.stderr) as bar:
             while True:
                 _show(bar, snapshot)
                 if not snapshot.state.is_active:

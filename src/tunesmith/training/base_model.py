@@ -61,26 +61,28 @@ def check_model_folder(path: Path) -> None:
         UnsafeModel: it needs code of its own (auto_map) or has its weights as pickles only.
         UnsupportedModel: it is not a causal language model.
     """
+    model = _name_of(path)
     if not (path / "config.json").is_file():
-        raise ModelNotFound(f"There is no model in {path.name}: config.json is missing.", _FIND_ANOTHER)
+        raise ModelNotFound(f"There is no model in {model}: config.json is missing.", _FIND_ANOTHER)
     config = _json_object(path / "config.json")
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        _refuse_code(path / name, path.name)
-    _refuse_other_tasks(config, path.name)
+        _refuse_code(path / name, model)
+    _refuse_other_tasks(config, model)
     weights = _weights_files(path)
     missing = [file.name for file in weights if not file.is_file()]
     if missing:
-        raise ModelNotFound(
-            f"{missing[0]} of the model in {path.name} is missing.", "Copy or download it again."
-        )
+        raise ModelNotFound(f"{missing[0]} of the model in {model} is missing.", "Copy or download it again.")
     if not weights:
         pickles = [entry.name for entry in path.iterdir() if entry.suffix in _PICKLES]
         if pickles:
             raise UnsafeModel(
-                f"{path.name} has its weights only as pickles ({pickles[0]}), which can run code when loaded.",
+                f"{model} has its weights only as pickles ({pickles[0]}), which can run code when loaded.",
                 "Choose a base model with safetensors weights, or convert this one where you trust its origin.",
             )
-        raise ModelNotFound(f"There are no weights (*.safetensors) in {path.name}.", _FIND_ANOTHER)
+        raise ModelNotFound(
+            f"There are no weights (*.safetensors) in {model}; pickles (*.bin, *.pt) are never fetched.",
+            _FIND_ANOTHER,
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -129,7 +131,9 @@ def _weights_files(folder: Path) -> list[Path]:
         named = _json_object(index).get("weight_map")
         names = {str(name) for name in named.values()} if isinstance(named, dict) else set()
         if any(Path(name).name != name for name in names):
-            raise UnsafeModel(f"{folder.name}/{index.name} names files outside its folder.", _FIND_ANOTHER)
+            raise UnsafeModel(
+                f"{_name_of(folder)}/{index.name} names files outside its folder.", _FIND_ANOTHER
+            )
         return sorted(folder / name for name in names)
     single = folder / "model.safetensors"
     return [single] if single.is_file() else []
@@ -188,13 +192,21 @@ def _unreachable(name: str) -> HubUnavailable:
     )
 
 
+def _name_of(folder: Path) -> str:
+    """What a person calls it: the Hub id, where it is a snapshot in the Hub's cache, which is named by its commit."""
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
 def _json_object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
         value = None
     if not isinstance(value, dict):
-        raise UnsupportedModel(f"{path.parent.name}/{path.name} is not a JSON object.", _FIND_ANOTHER)
+        raise UnsupportedModel(f"{_name_of(path.parent)}/{path.name} is not a JSON object.", _FIND_ANOTHER)
     return value
 
 
@@ -244,6 +256,6 @@ def _causal_model_types() -> frozenset[str]:
 
 def _damaged(path: Path) -> UnsupportedModel:
     return UnsupportedModel(
-        f"The weights file {path.parent.name}/{path.name} is damaged or incomplete.",
+        f"The weights file {_name_of(path.parent)}/{path.name} is damaged or incomplete.",
         "Copy or download it again.",
     )
