@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -40,7 +41,11 @@ class LocalExecutor:
         """
         submission.create_claimed(self.store, handle, request)
         self._reap()
-        self._children.append(host.spawn(self.store, handle, 1))
+        try:
+            self._children.append(host.spawn(self.store, handle, 1))
+        except OSError as error:
+            shutil.rmtree(self.store.handle(handle).folder, ignore_errors=True)
+            raise _unavailable("A job process", error) from error
 
     def resume(self, handle: str, attempt: int) -> None:
         """Have the host make one more attempt. Raises as `submit`."""
@@ -84,13 +89,17 @@ class LocalExecutor:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise WorkerUnavailable(
-                f"The background host could not be started ({os.strerror(error.errno or 0)}).",
-                "Run tunesmith doctor on that machine, then call again.",
-            ) from error
+            raise _unavailable("The background host", error) from error
 
     def _reap(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
+
+
+def _unavailable(what: str, error: OSError) -> WorkerUnavailable:
+    return WorkerUnavailable(
+        f"{what} could not be started ({os.strerror(error.errno or 0)}).",
+        "Run tunesmith doctor on that machine, then call again.",
+    )
 
 
 _TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"}
