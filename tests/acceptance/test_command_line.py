@@ -25,10 +25,12 @@ from tunesmith.cli.doctor import print_diagnosis
 TUNESMITH = ("-P", "-m", "tunesmith")
 LIMIT_S = 90.0
 IN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); "
     f"os.execv(sys.executable, [sys.executable, *{TUNESMITH!r}, *sys.argv[1:]])"
 )
-"""Makes its terminal the controlling one, so that a Ctrl-C typed there becomes a SIGINT."""
+"""Makes its terminal the controlling one, so that a Ctrl-C typed there becomes a SIGINT, which a
+shell that runs the tests in the background would have had ignored."""
 
 
 @dataclass
