@@ -96,6 +96,9 @@ async def test_a_trial_says_go_and_leads_to_the_full_run(shared_store):
         assert status["smoke"]["reasons"]
         assert status["next"][0]["tool"] == "start_training"
         assert status["next"][0]["arguments"]["mode"] == "full"
+        text = await talk.error("push_to_hub", run_id=run_id, repo_id="someone/trial", dry_run=True)
+        assert text.startswith("invalid_argument: ")
+        assert "is a trial" in text
 
 
 async def test_a_run_that_is_stopped_is_saved_and_resumed_to_its_end(shared_store):

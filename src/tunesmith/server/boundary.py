@@ -107,17 +107,18 @@ def check_arguments(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def as_call_result(result: BaseModel, text: str) -> CallToolResult:
     """A short text for whoever reads only that, and the typed object."""
-    content = _masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
+    content = masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
     return CallToolResult(content=[TextContent(type="text", text=mask(text))], structured_content=content)
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """A JSON value with whatever looks like a secret masked in its strings."""
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {key: _masked(item) for key, item in value.items()}
+        return {key: masked(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        return [masked(item) for item in value]
     return value
 
 

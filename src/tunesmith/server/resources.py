@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
@@ -9,9 +10,11 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from tunesmith.jobs.scrub import scrub
 from tunesmith.jobs.snapshot import Snapshot
+from tunesmith.schemas.base import Document
 from tunesmith.schemas.datasets import DatasetCard
 from tunesmith.schemas.errors import TunesmithError
 from tunesmith.schemas.handles import is_handle
+from tunesmith.server.boundary import masked
 from tunesmith.server.secrets import mask
 from tunesmith.tools.get_status import status_of
 from tunesmith.tools.workspace import Workspace
@@ -27,7 +30,7 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
     def run(run_id: str) -> str:
         """How a run stands, as get_status tells it."""
         _require(run_id, None)
-        return status_of(workspace, _look(workspace, run_id)).model_dump_json(exclude_none=True)
+        return _as_json(status_of(workspace, _look(workspace, run_id)))
 
     @server.resource("run://{run_id}/log", name="run-log", title="Log of a run", mime_type="text/plain")
     def run_log(run_id: str) -> str:
@@ -44,7 +47,11 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
             card = workspace.result(dataset_id, "ds", "dataset_id", DatasetCard)
         except TunesmithError as error:
             raise ResourceNotFoundError(mask(str(error))) from error
-        return card.model_dump_json(exclude_none=True)
+        return _as_json(card)
+
+
+def _as_json(document: Document) -> str:
+    return json.dumps(masked(document.model_dump(mode="json", exclude_none=True)), ensure_ascii=False)
 
 
 def _require(handle: str, prefix: str | None) -> None:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tunesmith.jobs.files import read_document
 from tunesmith.jobs.snapshot import Snapshot
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.enums import RunState, Work
+from tunesmith.schemas.enums import RunState, TrainingMode, Work
+from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.handles import new_handle, require_handle
 from tunesmith.schemas.publishing import Push, PushRequest, PushToHubResult
+from tunesmith.schemas.runs import TrainRequest
 from tunesmith.tools.models import require_model
 from tunesmith.tools.parameters import RunId
 from tunesmith.tools.wording import and_next, ask_again, size
@@ -31,12 +34,22 @@ async def push_to_hub(
     The token is read from HF_TOKEN in the server's environment; never pass one.
     """
     require_handle(run_id, "run", "run_id")
+    _refuse_trial(workspace, run_id)
     require_model(workspace, run_id)
     request = PushRequest(
         run_id=run_id, repo_id=repo_id, private=private, dry_run=dry_run, revision=revision, message=message
     )
     snapshot = await workspace.run(new_handle(Work.PUSH), request, direct=True)
     return result_of(workspace, snapshot, request)
+
+
+def _refuse_trial(workspace: Workspace, run_id: str) -> None:
+    training = read_document(workspace.observer.look(run_id).paths.request, TrainRequest)
+    if training is not None and training.mode is TrainingMode.SMOKE:
+        raise InvalidArgument(
+            f"{run_id} is a trial of a few steps, and nothing to publish.",
+            f'Call start_training(plan_id="{training.plan_id}", mode="full"), and push that run.',
+        )
 
 
 def result_of(workspace: Workspace, snapshot: Snapshot, request: PushRequest) -> PushToHubResult:
