@@ -30,7 +30,7 @@ async def refused(store, tool, **arguments):
         text = await talk.error(tool, **arguments)
         # Work that outlasted its call keeps its folder: its handle was told, and get_status has to explain it.
         assert {path for path in left_behind(store) if path.name not in talk.outlasted} == before
-        assert (await talk("list_runs"))["next"] is not None
+        await talk("list_runs")  # the server goes on
     code, _, rest = text.partition(": ")
     assert code
     assert len(rest) > 20
@@ -222,7 +222,7 @@ async def test_rows_that_were_swapped_after_planning_are_not_trained_on(shared_s
         assert (status["state"], status["error"]["code"]) == ("failed", "mismatch")
 
 
-async def test_what_a_model_writes_is_scrubbed_and_stands_under_untrusted_text(shared_store):
+async def test_control_characters_of_rows_never_reach_a_client(shared_store):
     write(
         shared_store.parent / "ansi.jsonl",
         [{"instruction": f"{n}\x1b[31m", "response": "\x1b[2Jx"} for n in range(40)],

@@ -152,16 +152,24 @@ async def test_what_is_read_by_uri_agrees_with_the_tools(shared_store):
         assert row["response"] not in json.dumps(card)
         listed = await talk("list_runs", query="succeeded lora")
         assert run_id in [found["run_id"] for found in listed["runs"]]
+        assert Store(shared_store).handle(run_id).loss_curve.read_bytes().startswith(b"\x89PNG")
 
 
 async def test_a_waiting_client_is_told_progress_that_grows(shared_store):
     async with talk_to(shared_store) as talk:
-        plan = await small_plan(talk, shared_store, max_steps=150)
+        dataset = await talk("load_dataset", source=str(shared_store.parent / "instruction.jsonl"))
+        # Without a golden set there is no evaluation, which would be news and end the waiting.
+        plan = await talk(
+            "configure_lora", base_model="demo", dataset_id=dataset["dataset_id"], max_steps=2000
+        )
         run_id = (await talk("start_training", plan_id=plan["plan_id"]))["run_id"]
-        await talk.ended(run_id)
+        talk.progress.clear()
+        await talk.raw("get_status", run_id=run_id, wait_s=5)
         told = [progress for progress, _, _ in talk.progress]
-        assert told
-        assert Store(shared_store).handle(run_id).loss_curve.read_bytes().startswith(b"\x89PNG")
+        assert len(told) > 1
+        assert all(before < after for before, after in itertools.pairwise(told))
+        await talk("stop_training", run_id=run_id)
+        assert (await talk.ended(run_id))["state"] == "stopped"
 
 
 async def small_plan(talk, store, max_steps=6):

@@ -5,14 +5,10 @@ from __future__ import annotations
 from tunesmith.jobs.executor import LocalExecutor
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.snapshot import Observer
-from tunesmith.tools.workspace import Workspace
+from tunesmith.tools.workspace import Workspace, report_to_nobody
 
 
 def open_workspace() -> Workspace:
     """The default store, for looking at."""
     store = Store.default()
-    return Workspace(store, LocalExecutor(store), Observer(store), _report_to_nobody)
-
-
-async def _report_to_nobody(progress: float, total: float | None, message: str) -> None:
-    """A terminal shows progress in its own way."""
+    return Workspace(store, LocalExecutor(store), Observer(store), report_to_nobody)

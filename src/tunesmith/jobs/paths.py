@@ -155,10 +155,6 @@ class Store:
         return self.host / "wake"
 
     @property
-    def host_state(self) -> Path:
-        return self.host / "state.json"
-
-    @property
     def queue(self) -> Path:
         return self.root / "queue"
 

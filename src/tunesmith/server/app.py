@@ -16,7 +16,7 @@ from tunesmith.server.boundary import bind
 from tunesmith.server.instructions import INSTRUCTIONS
 from tunesmith.server.resources import add_resources
 from tunesmith.tools.catalogue import TOOLS
-from tunesmith.tools.workspace import Workspace
+from tunesmith.tools.workspace import Workspace, report_to_nobody
 
 _TOOLS_TTL_MS = 3_600_000  # the tools of a release never change while it runs
 
@@ -38,9 +38,5 @@ def create_server(store: Store) -> MCPServer[Any]:
         cache_hints={"tools/list": CacheHint(ttl_ms=_TOOLS_TTL_MS, scope="public")},
         log_level="WARNING",
     )
-    add_resources(server, Workspace(store, executor, observer, _report_to_nobody))
+    add_resources(server, Workspace(store, executor, observer, report_to_nobody))
     return server
-
-
-async def _report_to_nobody(progress: float, total: float | None, message: str) -> None:
-    """Reading a resource has no progress."""

@@ -29,6 +29,11 @@ _SMALLEST_PROGRESS = 0.001
 Report = Callable[[float, float | None, str], Awaitable[None]]
 """Tells the client how far a call is: progress, total, message."""
 
+
+async def report_to_nobody(progress: float, total: float | None, message: str) -> None:
+    """For callers without a client that wants to hear of progress."""
+
+
 _DocumentT = TypeVar("_DocumentT", bound=Document)
 
 

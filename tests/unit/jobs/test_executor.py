@@ -38,16 +38,15 @@ def test_asking_for_the_host_twice_starts_it_once(tmp_path, monkeypatch):
     executor = LocalExecutor(Store(tmp_path))
 
     class Child:
-        args = ("python", "host")
+        def __init__(self):
+            self.args = ["python", "host"]
 
         def poll(self):
             return None
 
     def start():
         started.append(1)
-        child = Child()
-        child.args = ["python", "host"]
-        return child
+        return Child()
 
     monkeypatch.setattr(executor, "_start_host", start)
     executor.ensure_host()
