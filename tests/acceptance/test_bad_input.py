@@ -64,10 +64,11 @@ async def test_a_file_that_gives_no_rows_is_refused(shared_store, name, content,
 async def test_an_archive_named_csv_is_told_as_what_it_is(shared_store):
     path = shared_store.parent / "archive.csv"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x", "y")
+        archive.writestr("x.csv", "a,b\n1,2\n")
+        archive.writestr("y.csv", "a,b\n1,2\n")
     code, text = await refused(shared_store, "load_dataset", source=str(path))
     assert code == "unreadable_source"
-    assert "ZIP" in text
+    assert "archive of 2 files" in text
 
 
 async def test_columns_that_are_not_there_are_refused_with_those_that_are(shared_store):
@@ -216,7 +217,9 @@ async def test_rows_that_were_swapped_after_planning_are_not_trained_on(shared_s
         plan = await talk("configure_lora", base_model="demo", dataset_id=dataset["dataset_id"], max_steps=4)
         other = await talk("load_dataset", source=str(shared_store.parent / "completion.jsonl"))
         store = Store(shared_store)
-        shutil.copyfile(store.handle(other["dataset_id"]).rows, store.handle(dataset["dataset_id"]).rows)
+        rows = store.handle(dataset["dataset_id"]).rows
+        shutil.rmtree(rows)
+        shutil.copytree(store.handle(other["dataset_id"]).rows, rows)
         run_id = (await talk("start_training", plan_id=plan["plan_id"]))["run_id"]
         status = await talk.ended(run_id)
         assert (status["state"], status["error"]["code"]) == ("failed", "mismatch")

@@ -1,226 +1,271 @@
-"""Which rows are held out: pure decisions over what is known of each row, without its text.
+"""Which rows are held out: pure decisions over what is known of each row.
 
-Whether a row is chosen hangs on a hash of its own content and the seed, so the same rows give the same set,
-and new rows leave most of an old choice standing. Rows that ask the same thing are one candidate: when it is
-held out, the others leave the training part.
+1. Rows that ask the same are one candidate. Its rank is a hash of the question and the seed.
+2. Candidates lie in strata: value of a column, then length (powers of two of characters), then topic (three bits of
+   a SimHash). All three are known from the row alone, so that new rows never move an old one to another stratum. Every
+   stratum, on each of the three levels, gets its proportional number of rows, rounded down or up (`apportionment`).
+3. Candidates are gone through by rank. One is taken while its stratum has places, unless it is a near copy of one taken
+   before, or closer than 60 degrees to one in its stratum: what is held out lies spread out. Where a stratum has too
+   few rows so far apart, it is filled up by rank.
+
+What follows when rows are added: an old row that was held out stays so, unless a new row of better rank, or the
+new row's nearness, takes its place, or its stratum's share of the whole set falls. An old row that was not held
+out comes in only in place of such a row.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
-from tunesmith.data.rows import Row
-from tunesmith.schemas.enums import Half
+import numpy as np
+
+from tunesmith.data.apportionment import Leaf, apportion
+from tunesmith.data.golden_features import SIMHASH_BITS, TOPIC_BITS, Features
+from tunesmith.data.quality.words import mixed
 from tunesmith.schemas.errors import InvalidArgument, UnmappedColumns
 
 LEAST_ROWS = 8
-QUARTILES = 4
-MOST_VALUES = 50
-"""Values of a column with a stratum of their own: the most frequent ones that repeat; the rest share one."""
+MOST_LABELS, LEAST_OF_A_LABEL = 200, 20
+"""Answers are taken for labels when there are at most so many different ones, each so often on average."""
+MOST_NAMED = 50
+"""Strata named in the card; the rest is added up."""
+STRATUM_TOPIC_BITS = 3
+LEAST_ANGLE = 60
+"""Degrees between two held-out rows of a stratum, where the stratum has enough rows."""
+OTHER, ABSENT = "(other)", "(none)"
 
-_OTHER = "(other)"
-_ABSENT = "(none)"
-_RESPONSE_ROLES = ("response", "completion", "text")
-_PROMPT_ROLES = ("instruction", "prompt")
+_POOL_FACTOR, _POOL_EXTRA = 4, 8
 _VALUE_CHARACTERS = 60
 
-Stratum = tuple[str, int]
-"""A column's value ("" when none was named) and a quartile of length, 0 to 3."""
+
+@dataclass(frozen=True)
+class Likeness:
+    """How some candidates lie to each other: `near`, int64 (n, 2), are copies of one another; `simhashes` uint64."""
+
+    near: Any
+    simhashes: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the choice needs to know of a row. `identity` is the same for rows that ask the same thing."""
-
-    identity: bytes
-    characters: int
-    value: str = ""
+Compare = Callable[[Any], Likeness]
+"""Given the positions of some rows: how they lie to each other, by their places in what was given."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Row positions, from 0, of each half and of the leaks; held-out rows per stratum."""
+    """Sorted row positions, int64, of both halves; for each stratum its candidates and how many are held out."""
 
-    dev: frozenset[int]
-    test: frozenset[int]
-    leaks: frozenset[int]
-    strata: dict[str, int]
+    dev: Any
+    test: Any
+    population: dict[str, int]
+    held_out: dict[str, int]
+
+    @property
+    def positions(self) -> Any:
+        """Both halves together."""
+        return np.union1d(self.dev, self.test)
 
 
-def choose(candidates: Sequence[Candidate], size: int, seed: int) -> Choice:
-    """Hold out `size` rows, but never more than half of the different ones.
+@dataclass(frozen=True)
+class _Candidates:
+    """One entry a candidate, best rank first: its row's position, its rank, its leaf (an index into `leaves`)."""
+
+    positions: Any
+    ranks: Any
+    leaf_of: Any
+    leaves: list[Leaf]
+
+    def weights(self) -> dict[Leaf, int]:
+        counts = np.bincount(self.leaf_of, minlength=len(self.leaves)).tolist()
+        return dict(zip(self.leaves, counts, strict=True))
+
+
+def choose(features: Features, size: float, seed: int, compare: Compare) -> Choice:
+    """Hold out `size` rows (below 1: that share of the rows), but never more than half of the different ones.
 
     Raises:
         InvalidArgument: too few rows, or a size that leaves none; the recovery proposes one.
     """
-    first_of = {row.identity: position for position, row in reversed(list(enumerate(candidates)))}
-    _refuse_unusable(len(candidates), len(first_of), size)
-    members = _strata(candidates, sorted(first_of.values()))
-    quotas = _quotas(members, min(size, len(first_of) // 2))
-    dev: set[int] = set()
-    test: set[int] = set()
-    balance = _Balance()
-    for stratum in sorted(members):
-        quota = quotas[stratum]
-        chosen = _ranked(members[stratum], candidates, f"{seed}:held out")[:quota]
-        dev_count = balance.dev_share(stratum[0], quota)
-        in_order = _ranked(chosen, candidates, f"{seed}:half")
-        dev.update(in_order[:dev_count])
-        test.update(in_order[dev_count:])
-    held_out = dev | test
-    identities = {candidates[position].identity for position in held_out}
-    leaks = {
-        position
-        for position, row in enumerate(candidates)
-        if row.identity in identities and position not in held_out
-    }
-    strata = {_label(stratum): quotas[stratum] for stratum in sorted(members) if quotas[stratum]}
-    return Choice(frozenset(dev), frozenset(test), frozenset(leaks), strata)
+    candidates = _candidates(features, seed)
+    different = len(candidates.positions)
+    rows = len(features.identities)
+    wanted = min(_wanted(rows, different, size), different // 2)
+    weights = candidates.weights()
+    quotas = apportion(weights, wanted, Fraction(wanted, different), seed)
+    chosen = _spread_out(candidates, quotas, wanted, compare)
+    dev = _first_half(candidates, chosen, seed)
+    held_out = np.bincount(candidates.leaf_of[chosen], minlength=len(candidates.leaves)).tolist()
+    positions = candidates.positions
+    return Choice(
+        np.sort(positions[dev]),
+        np.sort(positions[np.setdiff1d(chosen, dev)]),
+        _described(weights),
+        _described(dict(zip(candidates.leaves, held_out, strict=True))),
+    )
 
 
-def half_of(choice: Choice, position: int) -> Half | None:
-    """The half that a row belongs to, or None."""
-    if position in choice.dev:
-        return Half.DEV
-    return Half.TEST if position in choice.test else None
-
-
-def identity(row: Row) -> bytes:
-    """A digest of what a row asks, blind to case and white space.
-
-    Of a conversation: everything before the last assistant message. Of a row without a prompt: its text.
-    """
-    if row.messages:
-        last = max(position for position, turn in enumerate(row.messages) if turn.role == "assistant")
-        asked = "\x1f".join(f"{turn.role}:{_normalised(turn.content)}" for turn in row.messages[:last])
-    else:
-        asked = _normalised(row.prompt) or _normalised(row.completion)
-    return _digest(asked)
-
-
-def stratum_value(row: Row, column: str, columns: Mapping[str, str]) -> str | None:
-    """The row's value in a column, given as a source column or as a role; None where the row has none.
-
-    `columns` maps the dataset's roles to source columns.
-    """
-    role = next((role for role, source in columns.items() if column in (role, source)), None)
-    if role in _RESPONSE_ROLES and not row.messages:
-        return row.completion
-    if role in _PROMPT_ROLES and not row.messages:
-        return row.prompt
-    return row.extras.get(column)
-
-
-def with_values(candidates: Sequence[Candidate], values: Sequence[str | None]) -> list[Candidate]:
-    """The candidates with their column's value, rare values taken together."""
-    counts = Counter(value for value in values if value is not None).most_common(MOST_VALUES)
-    frequent = {value for value, count in counts if count > 1}
-    return [
-        Candidate(
-            row.identity,
-            row.characters,
-            _ABSENT if value is None else value[:_VALUE_CHARACTERS] if value in frequent else _OTHER,
-        )
-        for row, value in zip(candidates, values, strict=True)
-    ]
+def answers_are_labels(answers: Any) -> bool:
+    """Whether a few answers, uint64 one a row, come again and again: then the rows are a classification."""
+    different = len(np.unique(answers))
+    return different <= MOST_LABELS and len(answers) >= LEAST_OF_A_LABEL * different
 
 
 def unknown_column(column: str, available: Iterable[str]) -> UnmappedColumns:
     """The error for a `stratify_by` that no row has."""
     names = sorted(available)
-    listed = ", ".join(repr(name[:_VALUE_CHARACTERS]) for name in names[:MOST_VALUES]) or "none"
+    listed = ", ".join(repr(name[:_VALUE_CHARACTERS]) for name in names[:MOST_NAMED]) or "none"
     proposal = (
         f"stratify_by={names[0][:_VALUE_CHARACTERS]!r}, or without it" if names else "without stratify_by"
     )
     return UnmappedColumns(
         f"stratify_by={column[:_VALUE_CHARACTERS]!r} is no column of this dataset. There are: {listed}.",
-        f"Call build_golden_set again with {proposal}: it always stratifies by length.",
+        f"Call build_golden_set again with {proposal}: it always stratifies by length and topic.",
     )
 
 
-def largest_remainder(weights: Mapping[Stratum, int], total: int) -> dict[Stratum, int]:
-    """`total` shared out in proportion to the weights, in whole numbers; the largest remainders go up."""
-    whole = sum(weights.values())
-    shares = {key: total * weight // whole for key, weight in weights.items()}
-    left = total - sum(shares.values())
-    by_remainder = sorted(weights, key=lambda key: (-(total * weights[key] % whole), key))
-    for key in by_remainder[:left]:
-        shares[key] += 1
-    return shares
-
-
-class _Balance:
-    """Shares strata out between the halves: they differ by at most one row, in each value and in all."""
-
-    def __init__(self) -> None:
-        self._surplus = 0
-        self._surplus_of_value: Counter[str] = Counter()
-
-    def dev_share(self, value: str, quota: int) -> int:
-        """How many of the stratum's `quota` rows the dev half gets."""
-        if quota % 2 == 0:
-            return quota // 2
-        lead = self._surplus_of_value[value] or self._surplus
-        extra = 1 if lead <= 0 else -1
-        self._surplus += extra
-        self._surplus_of_value[value] += extra
-        return (quota + extra) // 2
-
-
-def _refuse_unusable(rows: int, different: int, size: int) -> None:
-    proposal = max(2, min(200, different // 5))
+def _wanted(rows: int, different: int, size: float) -> int:
     if different < LEAST_ROWS:
         raise InvalidArgument(
             f"The dataset has {rows} rows with {different} different prompts; a golden set needs at least "
             f"{LEAST_ROWS} different ones.",
             "Load a dataset with more rows.",
         )
-    if size >= rows or size < 2:
+    wanted = round(size * rows) if 0 < size < 1 else int(size)
+    if wanted >= rows or wanted < 2:
+        proposal = max(2, min(200, different // 5))
         raise InvalidArgument(
             f"size={size} does not fit a dataset of {rows} rows.",
             f"Call build_golden_set again with size={proposal}: the held-out rows of both halves together.",
         )
+    return wanted
 
 
-def _strata(candidates: Sequence[Candidate], positions: Sequence[int]) -> dict[Stratum, list[int]]:
-    lengths = sorted(candidates[position].characters for position in positions)
-    bounds = [lengths[len(lengths) * part // QUARTILES] for part in range(1, QUARTILES)]
-    members: dict[Stratum, list[int]] = {}
-    for position in positions:
-        row = candidates[position]
-        members.setdefault((row.value, bisect_right(bounds, row.characters)), []).append(position)
-    return members
+def _candidates(features: Features, seed: int) -> _Candidates:
+    """Of the rows that ask the same, the one whose answer has the smallest hash: no order of rows changes that."""
+    order = np.lexsort((features.answers, features.identities))
+    identities = features.identities[order]
+    first = np.flatnonzero(np.concatenate([[True], identities[1:] != identities[:-1]]))
+    positions, identities = order[first], identities[first]
+    ranks = mixed(identities ^ _salt(f"{seed}:held out"))
+    by_rank = np.argsort(ranks, kind="stable")
+    positions = positions[by_rank]
+    values, names = _values(features, positions)
+    lengths = np.frexp(features.characters[positions])[1].astype(np.int64)
+    topics = features.topics[positions].astype(np.int64) >> (TOPIC_BITS - STRATUM_TOPIC_BITS)
+    cells, leaf_of = np.unique(np.stack([values, lengths, topics], axis=1), axis=0, return_inverse=True)
+    leaves: list[Leaf] = [
+        (names[value], f"{length:02d}", f"{topic:x}") for value, length, topic in cells.tolist()
+    ]
+    return _Candidates(positions, ranks[by_rank], leaf_of.ravel(), leaves)
 
 
-def _quotas(members: Mapping[Stratum, Sequence[int]], size: int) -> dict[Stratum, int]:
-    """First every value its share, then every length within it."""
-    of_value: Counter[Stratum] = Counter()
-    for (value, _), positions in members.items():
-        of_value[(value, 0)] += len(positions)
-    quotas: dict[Stratum, int] = {}
-    for (value, _), share in largest_remainder(of_value, size).items():
-        lengths = {stratum: len(positions) for stratum, positions in members.items() if stratum[0] == value}
-        quotas.update(largest_remainder(lengths, share))
-    return quotas
+def _values(features: Features, positions: Any) -> tuple[Any, list[str]]:
+    """Each candidate's value, as an index into names; values that do not repeat share one."""
+    if not features.names:
+        return np.zeros(len(positions), np.int64), [""]
+    names = [*(name[:_VALUE_CHARACTERS] for name in features.names), OTHER, ABSENT]
+    other, absent = len(names) - 2, len(names) - 1
+    first = {name: code for code, name in reversed(list(enumerate(names)))}  # shortened names may be equal
+    codes = np.array([first[name] for name in names], np.int64)[features.values[positions]]
+    counts = np.bincount(codes, minlength=len(names))
+    codes[(counts[codes] < 2) & (codes != absent)] = other
+    return codes, names
 
 
-def _ranked(positions: Sequence[int], candidates: Sequence[Candidate], salt: str) -> list[int]:
-    return sorted(positions, key=lambda position: _digest(f"{salt}:{candidates[position].identity.hex()}"))
+def _spread_out(candidates: _Candidates, quotas: Mapping[Leaf, int], wanted: int, compare: Compare) -> Any:
+    """Places of the chosen candidates. More and more candidates are looked at, until there are enough."""
+    places_of = np.array([quotas[leaf] for leaf in candidates.leaves], np.int64)
+    in_leaf = _places_in_leaf(candidates.leaf_of)
+    factor = _POOL_FACTOR
+    while True:
+        reach = np.where(places_of > 0, factor * places_of + _POOL_EXTRA, 0)
+        pool = np.flatnonzero(in_leaf < reach[candidates.leaf_of])
+        likeness = compare(candidates.positions[pool])
+        taken = _taken(candidates.leaf_of[pool], places_of, likeness, wanted)
+        is_whole = bool(
+            (reach >= np.bincount(candidates.leaf_of, minlength=len(places_of)))[places_of > 0].all()
+        )
+        if len(taken) == wanted or is_whole:
+            return pool[taken]
+        factor *= 4
 
 
-def _label(stratum: Stratum) -> str:
-    value, quartile = stratum
-    length = f"length quartile {quartile + 1}"
-    return f"{value} / {length}" if value else length
+def _taken(leaf_of: Any, places_of: Any, likeness: Likeness, wanted: int) -> list[int]:
+    """Go through the pool by rank: first only rows far from those taken, then all that are no copies.
+
+    Where copies leave a stratum short, rows of others take the places.
+    """
+    neighbours: dict[int, list[int]] = {}
+    for one, other in likeness.near.tolist():
+        if one != other:
+            neighbours.setdefault(one, []).append(other)
+            neighbours.setdefault(other, []).append(one)
+    free = places_of.tolist()
+    near_ones: set[int] = set()
+    taken: list[int] = []
+    hashes: dict[int, list[Any]] = {}
+    done: set[int] = set()
+    for far_only, any_leaf in ((True, False), (False, False), (False, True)):
+        for place, leaf in enumerate(leaf_of.tolist()):
+            if len(taken) == wanted:
+                return taken
+            if place in done or place in near_ones or not (any_leaf or free[leaf] > 0):
+                continue
+            simhash = likeness.simhashes[place]
+            if far_only and _is_close(simhash, hashes.get(leaf, [])):
+                continue
+            taken.append(place)
+            done.add(place)
+            free[leaf] -= 1
+            hashes.setdefault(leaf, []).append(simhash)
+            near_ones.update(neighbours.get(place, ()))
+    return taken
 
 
-def _normalised(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _is_close(simhash: Any, others: Sequence[Any]) -> bool:
+    if not others:
+        return False
+    different = int(np.bitwise_count(np.array(others, np.uint64) ^ simhash).min())
+    return different * 180 < LEAST_ANGLE * SIMHASH_BITS
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()[:16]
+def _first_half(candidates: _Candidates, chosen: Any, seed: int) -> Any:
+    """The chosen ones that go into the dev half: in every node of the tree half of them, to within one row."""
+    counts = np.bincount(candidates.leaf_of[chosen], minlength=len(candidates.leaves)).tolist()
+    weights = {leaf: count for leaf, count in zip(candidates.leaves, counts, strict=True) if count}
+    quotas = apportion(weights, -(-len(chosen) // 2), Fraction(1, 2), seed)
+    lots = mixed(candidates.ranks[chosen] ^ _salt(f"{seed}:half"))
+    order = np.lexsort((lots, candidates.leaf_of[chosen]))
+    leaf_of = candidates.leaf_of[chosen][order]
+    share = np.array([quotas.get(leaf, 0) for leaf in candidates.leaves], np.int64)
+    return chosen[order[_places_in_leaf(leaf_of) < share[leaf_of]]]
+
+
+def _places_in_leaf(leaf_of: Any) -> Any:
+    """For each entry the number of entries of the same leaf before it."""
+    order = np.argsort(leaf_of, kind="stable")
+    ordered = leaf_of[order]
+    first = np.searchsorted(ordered, ordered)
+    places: Any = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - first
+    return places
+
+
+def _described(counts: Mapping[Leaf, int]) -> dict[str, int]:
+    """Counts per value and length; of many, the largest by name."""
+    told: Counter[str] = Counter()
+    for (value, length, _), count in counts.items():
+        bits = int(length)
+        about = f"{1 << max(0, bits - 1)} to {(1 << bits) - 1} characters" if bits else "no characters"
+        told[f"{value} / {about}" if value else about] += count
+    kept = dict(sorted(told.items(), key=lambda item: (-item[1], item[0]))[:MOST_NAMED])
+    rest = told.total() - sum(kept.values())
+    return {**{name: count for name, count in kept.items() if count}, **({OTHER: rest} if rest else {})}
+
+
+def _salt(text: str) -> Any:
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tunesmith.jobs import clock
 from tunesmith.jobs.context import JobContext, Stopped
 
 INTERVAL_S = 0.5
+PER_MILLE = 1000
+"""What progress of work in stages is told in."""
 
 
 class Heartbeat:
@@ -28,3 +32,14 @@ class Heartbeat:
         if self._job.stop_requested():
             raise Stopped
         self._job.progress(done, max(done, total))
+
+    def stage(self, start: float, end: float, tasks: int) -> Callable[[float], None]:
+        """For work in stages: what to call with the number of tasks done (parts of tasks included) of a stage that
+        takes the whole from the share `start` to the share `end`. Raises as `beat`.
+        """
+
+        def tell(done: float) -> None:
+            share = start + (end - start) * min(1.0, done / max(1, tasks))
+            self.beat(round(share * PER_MILLE), PER_MILLE)
+
+        return tell

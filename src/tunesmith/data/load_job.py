@@ -1,53 +1,83 @@
-"""The work behind load_dataset: read, map, check, store."""
+"""The work behind load_dataset: read, shape, store, check."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from itertools import chain
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
-from tunesmith.data.conversion import Unfit, convert
-from tunesmith.data.formats import Layout, find_layout
-from tunesmith.data.heartbeat import Heartbeat
-from tunesmith.data.quality import Tally
-from tunesmith.data.readers import SourceRow
-from tunesmith.data.rows import Row, RowsWriter
-from tunesmith.data.sources import Meter, open_source
+from tunesmith.data.heartbeat import PER_MILLE, Heartbeat
+from tunesmith.data.ingestion import Ingested, PartRows, commit_parts, ingest
+from tunesmith.data.parallel import Beat, worker_count
+from tunesmith.data.quality.assessment import assess
+from tunesmith.data.quality.flags import Flags, write_flags
+from tunesmith.data.quality.report import summary
+from tunesmith.data.reading.parts import Part
+from tunesmith.data.reading.source_row import SourceRow
+from tunesmith.data.reading.sources import Source, open_source
+from tunesmith.data.shaping.layouts import Layouts, find_layouts
 from tunesmith.jobs import clock
 from tunesmith.jobs.context import JobContext
 from tunesmith.schemas.datasets import DatasetCard, LoadDatasetRequest
+from tunesmith.schemas.enums import DataFormat
 from tunesmith.schemas.errors import NoRows
 
-SAMPLE_ROWS = 100
-"""Sound rows to look at before the format is decided."""
-SAMPLE_LIMIT = 10_000
-"""Rows to read at most in search of them."""
+SAMPLE_ROWS = 400
+"""Sound rows that are looked at before the formats are decided, in each of three places of the source."""
+SAMPLE_LIMIT = 4_000
+"""Rows to read at most in search of them, in each place."""
+PARALLEL_BYTES = 4_000_000
+"""Smaller sources are worked on in one process: starting others would take longer."""
+_READ = 0.25
+"""The share of the time that reading takes; checking takes the rest."""
 
 
 def run(job: JobContext) -> DatasetCard:
-    """Make the rows of a dataset.
+    """Make the rows of a dataset, and their quality report.
 
     Raises:
-        TunesmithError: what `sources.open_source` and `formats.find_layout` tell; NoRows if nothing is left.
+        TunesmithError: what `sources.open_source` and `layouts.find_layouts` tell; NoRows if nothing is left.
         Stopped: somebody asked for it; nothing is stored.
     """
     request = job.request(LoadDatasetRequest)
+    try:
+        return _load(job, request)
+    finally:
+        shutil.rmtree(job.paths.scratch, ignore_errors=True)
+
+
+def _load(job: JobContext, request: LoadDatasetRequest) -> DatasetCard:
+    heartbeat = Heartbeat(job)
+    scratch = job.paths.scratch / "rows"
     job.phase("downloading" if request.source_kind == "hub" else "reading")
-    meter = Meter()
-    source = open_source(request, meter)
-    first = _first_rows(source.rows)
-    layout = _layout_of(first, request)
+    source = open_source(request)
+    workers = worker_count() if sum(part.size for part in source.parts) > PARALLEL_BYTES else 1
+    layouts = _layouts_of(source.parts, request)
     job.phase("reading")
-    tally = Tally()
-    with RowsWriter(job.paths.rows, layout.row_kind) as writer:
-        for row in _kept(_beating(chain(first, source.rows), job, meter), layout, tally):
-            writer.append(row)
-        if writer.count == 0:
-            raise NoRows(
-                f"None of the {tally.rows_read} rows of {request.source} can be used ({tally.summary()}).",
-                "Name the right columns (format, columns), or mend the rows, and call load_dataset again.",
-            )
-    job.progress(tally.rows_read, tally.rows_read)
+    ingested = _ingest(source, layouts, scratch, workers, heartbeat.stage(0, _READ, len(source.parts)))
+    if not ingested.rows:
+        raise NoRows(
+            f"None of the {ingested.rows_read} rows of {request.source} can be used "
+            f"({summary(ingested.dropped)}).",
+            "Name the right columns (format, columns), or mend the rows, and call load_dataset again.",
+        )
+    job.phase("checking quality")
+    assessment = assess(
+        scratch,
+        ingested.rows_read,
+        ingested.dropped,
+        workers,
+        job.paths.scratch,
+        heartbeat.stage(_READ, 1, 1),
+        request.harm_classifier,
+    )
+    write_flags(job.paths.flags, ingested.dropped, assessment.found)
+    commit_parts(scratch, job.paths.rows)
+    job.progress(PER_MILLE, PER_MILLE)
+    converses = ingested.row_kind != "prompt_completion"
     return DatasetCard(
         dataset_id=job.handle,
         source=request.source,
@@ -55,66 +85,61 @@ def run(job: JobContext) -> DatasetCard:
         subset=request.subset,
         split=request.split,
         revision=source.revision or request.revision,
-        format=layout.format,
-        row_kind=layout.row_kind,
-        template=layout.template,
-        columns=layout.columns,
-        rows=writer.count,
-        rows_read=tally.rows_read,
-        dropped=dict(tally.dropped),
-        quality=tally.checks(),
-        fingerprint=writer.fingerprint,
+        format=DataFormat.CHAT if converses else layouts.format,
+        row_kind=ingested.row_kind,
+        template=None if converses else layouts.template,
+        columns=layouts.columns,
+        rows=ingested.rows,
+        rows_read=ingested.rows_read,
+        dropped={kind: ingested.dropped.count(kind) for kind in ingested.dropped.kinds()},
+        shapes=ingested.shapes,
+        checklist=assessment.checklist,
+        quality=assessment.quality,
+        fingerprint=ingested.fingerprint,
         created_at=clock.timestamp(),
     )
 
 
-def _first_rows(rows: Iterator[SourceRow]) -> list[SourceRow]:
-    """Rows up to the hundredth sound one."""
-    first: list[SourceRow] = []
-    sound = 0
-    for row in rows:
-        first.append(row)
-        sound += row.problem is None
-        if sound >= SAMPLE_ROWS or len(first) >= SAMPLE_LIMIT:
-            break
-    return first
+def _ingest(source: Source, layouts: Layouts, folder: Path, workers: int, beat: Beat) -> Ingested:
+    """Read everything; again, as mixed rows, when rows of the other kind turn up after the sample."""
+    for row_kind in (layouts.row_kind, "mixed"):
+        as_messages = row_kind != "prompt_completion"
+        pieces = [PartRows(part, replace(layouts, as_messages=as_messages)) for part in source.parts]
+        ingested = ingest(pieces, row_kind, folder, workers, beat, source.max_rows)
+        if ingested is not None:
+            return ingested
+    raise AssertionError("every row fits a file of mixed rows")
 
 
-def _layout_of(first: list[SourceRow], request: LoadDatasetRequest) -> Layout:
-    sample = [row.values for row in first if row.problem is None]
+def _layouts_of(parts: Sequence[Part], request: LoadDatasetRequest) -> Layouts:
+    """The shapes of the source's rows, found in a sample from its start, its middle and its end."""
+    sample: list[dict[str, Any]] = []
+    problems = Flags()
+    for place in sorted({0, len(parts) // 2, len(parts) - 1} if parts else ()):
+        for row in _first_rows(parts[place]):
+            if row.problem is None:
+                sample.append(row.values)
+            else:
+                problems.add(row.problem, row.number)
     if not sample:
-        tally = Tally()
-        for row in first:
-            tally.drop(row.problem or "", row.number)
-        why = f"none of its {len(first)} rows can be read ({tally.summary()})" if first else "it has no rows"
+        looked_at = sum(problems.count(kind) for kind in problems.kinds())
+        why = (
+            f"none of its first {looked_at} rows can be read ({summary(problems)})"
+            if looked_at
+            else "it has no rows"
+        )
         raise NoRows(
             f"{request.source} gave nothing to train on: {why}.",
-            "Give CSV with a header, JSON lines, JSON or Parquet with at least one sound row.",
+            "Give a file with at least one sound row: CSV, JSON, JSON lines, Parquet, Arrow or text.",
         )
-    columns = list(dict.fromkeys(column for values in sample for column in values))
-    return find_layout(columns, sample, request.source, request.format, request.columns, request.template)
+    return find_layouts(sample, request.source, request.format, request.columns, request.template)
 
 
-def _beating(rows: Iterator[SourceRow], job: JobContext, meter: Meter) -> Iterator[SourceRow]:
-    heartbeat = Heartbeat(job)
-    for done, row in enumerate(rows, start=1):
-        heartbeat.beat(done, round(done / meter.share) if meter.share else 0)
+def _first_rows(part: Part) -> Iterator[SourceRow]:
+    """Rows up to the last one needed for the sample."""
+    sound = 0
+    for row in islice(part.rows(), SAMPLE_LIMIT):
         yield row
-
-
-def _kept(rows: Iterator[SourceRow], layout: Layout, tally: Tally) -> Iterator[Row]:
-    """The usable rows, each content once; the others are counted."""
-    seen: set[bytes] = set()
-    for source_row in rows:
-        tally.rows_read += 1
-        try:
-            row = convert(source_row, layout)
-        except Unfit as unfit:
-            tally.drop(unfit.reason, source_row.number)
-            continue
-        digest = hashlib.sha256(row.content()).digest()[:16]
-        if digest in seen:
-            tally.drop("duplicate", row.number)
-            continue
-        seen.add(digest)
-        yield row
+        sound += row.problem is None
+        if sound >= SAMPLE_ROWS:
+            return

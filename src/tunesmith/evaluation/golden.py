@@ -89,24 +89,27 @@ def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row
     refuses or ignores system messages, the text goes before the first message.
     """
     lead = prompt if prompt[-1:].isspace() else f"{prompt}\n\n"
-    if renderer.row_kind == "prompt_completion":
-        return [replace(row, prompt=lead + row.prompt) for row in rows]
-    as_system = [_with_system(row, prompt, lead) for row in rows]
-    if _takes_system(renderer, rows[0], as_system[0]):
-        return as_system
-    return [_with_lead(row, lead) for row in rows]
+    chats = [row for row in rows if renderer.is_chat(row)]
+    with_system = bool(chats) and _takes_system(renderer, chats[0], _with_system(chats[0], prompt, lead))
+    return [
+        replace(row, prompt=lead + row.prompt)
+        if not renderer.is_chat(row)
+        else _with_system(row, prompt, lead)
+        if with_system
+        else _with_lead(row, lead)
+        for row in rows
+    ]
 
 
 def _with_system(row: Row, prompt: str, lead: str) -> Row:
-    first = row.messages[0]
-    if first.role == "system":
-        return replace(row, messages=(Message("system", lead + first.content), *row.messages[1:]))
+    if row.messages[0].role == "system":
+        return _with_lead(row, lead)
     return replace(row, messages=(Message("system", prompt), *row.messages))
 
 
 def _with_lead(row: Row, lead: str) -> Row:
     first = row.messages[0]
-    return replace(row, messages=(Message(first.role, lead + first.content), *row.messages[1:]))
+    return replace(row, messages=(replace(first, content=lead + first.content), *row.messages[1:]))
 
 
 def _takes_system(renderer: Renderer, row: Row, row_with_system: Row) -> bool:

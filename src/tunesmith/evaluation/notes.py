@@ -36,7 +36,7 @@ def run_notes(plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard) -> 
     notes = lineage_notes(plan, card)
     if outcome is not None and outcome.smoke is not None:
         notes.append("This run was a short trial (smoke test): judge the full training, not this one.")
-    if (plan.format is DataFormat.CHAT) != (card.row_kind == "messages"):
+    if card.row_kind != "mixed" and (plan.format is DataFormat.CHAT) != (card.row_kind == "messages"):
         notes.append(
             f"The run was trained on {plan.format.value} rows, and the golden set's rows are "
             f"{'chats' if card.row_kind == 'messages' else 'prompts with completions'}: another form than "

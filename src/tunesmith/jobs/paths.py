@@ -26,6 +26,7 @@ from tunesmith.schemas.handles import PREFIX_OF_WORK, work_of
 
 _FOLDER_OF_WORK: dict[Work, str] = {
     Work.LOAD_DATASET: "datasets",
+    Work.CLEAN_DATASET: "cleanings",
     Work.BUILD_GOLDEN_SET: "golden_sets",
     Work.CONFIGURE: "plans",
     Work.TRAIN: "runs",
@@ -72,11 +73,22 @@ class HandlePaths:
     # -- a dataset ---------------------------------------------------------
     @property
     def rows(self) -> Path:
-        return self.folder / "rows.parquet"
+        """A folder of Parquet files."""
+        return self.folder / "rows"
+
+    @property
+    def flags(self) -> Path:
+        """Every row that the quality report counts."""
+        return self.folder / "flags.parquet"
 
     # -- a golden set ------------------------------------------------------
     def half(self, half: Half) -> Path:
         return self.folder / f"{half.value}.parquet"
+
+    @property
+    def retention(self) -> Path:
+        """General text, kept to measure what a model forgets."""
+        return self.folder / "retention.parquet"
 
     # -- a run -------------------------------------------------------------
     @property

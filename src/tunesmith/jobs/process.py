@@ -28,7 +28,7 @@ EXIT_LEASE_TAKEN = 75
 _NICENESS = 5
 _EXTRA_MODULES = {
     "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",
-    "safetensors", "matplotlib", "numpy",
+    "safetensors", "matplotlib", "numpy", "msgspec", "xxhash", "chardet", "rensa", "ftfy", "py3langid",
 }  # fmt: skip
 INSTALL_EXTRA = (
     "Install the training stack where the server runs: pip install 'tunesmith[train]'. Then call again."

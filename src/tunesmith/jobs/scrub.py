@@ -34,3 +34,15 @@ def scrub(text: str, limit: int) -> str:
     shown = _SURROGATES.sub("\ufffd", _UNSEEN.sub("", text))
     shown = _CONTROLS.sub("", _ANSI.sub("", _NEWLINES.sub("\n", shown)))
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
+
+
+def visible(text: str) -> str:
+    """`text` with those characters spelled out (\\u202e) instead of left away: a name can still be told by it."""
+    for hidden in (_UNSEEN, _CONTROLS, _SURROGATES):
+        text = hidden.sub(_spelled_out, text)
+    return text
+
+
+def _spelled_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -41,7 +41,7 @@ class TunesmithError(Exception):
 
     def __init__(self, message: str, recovery: str) -> None:
         """`message`: what happened, with the value. `recovery`: what to do or call next."""
-        super().__init__(message)
+        super().__init__(message, recovery)  # both, or the error could not be pickled
         self.message = message
         self.recovery = recovery
 

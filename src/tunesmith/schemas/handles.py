@@ -12,6 +12,7 @@ from tunesmith.schemas.errors import InvalidArgument
 
 PREFIX_OF_WORK: dict[Work, str] = {
     Work.LOAD_DATASET: "ds",
+    Work.CLEAN_DATASET: "clean",
     Work.BUILD_GOLDEN_SET: "gold",
     Work.CONFIGURE: "plan",
     Work.TRAIN: "run",
@@ -22,6 +23,7 @@ PREFIX_OF_WORK: dict[Work, str] = {
 WORK_OF_PREFIX: dict[str, Work] = {prefix: work for work, prefix in PREFIX_OF_WORK.items()}
 NOUN_OF_PREFIX: dict[str, str] = {
     "ds": "dataset",
+    "clean": "cleaning",
     "gold": "golden set",
     "plan": "plan",
     "run": "run",
@@ -31,6 +33,7 @@ NOUN_OF_PREFIX: dict[str, str] = {
 }
 MADE_BY_PREFIX: dict[str, str] = {
     "ds": "load_dataset",
+    "clean": "clean_dataset",
     "gold": "build_golden_set",
     "plan": "configure_lora",
     "run": "start_training",
@@ -38,7 +41,7 @@ MADE_BY_PREFIX: dict[str, str] = {
     "gen": "generate_text",
     "push": "push_to_hub",
 }
-_HANDLE = re.compile(r"(ds|gold|plan|run|eval|gen|push)-[a-z2-7]{16}")
+_HANDLE = re.compile(r"(ds|clean|gold|plan|run|eval|gen|push)-[a-z2-7]{16}")
 _BITS_AS_BYTES = 10
 
 

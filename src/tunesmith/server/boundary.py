@@ -18,6 +18,7 @@ from mcp.server.mcpserver.utilities.func_metadata import func_metadata
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
+from tunesmith.jobs.scrub import visible
 from tunesmith.schemas.errors import TunesmithError
 from tunesmith.server.schema_text import compact_input, compact_output
 from tunesmith.server.secrets import mask, mask_argument
@@ -53,7 +54,7 @@ class BoundTool(Tool):
             text = self.spec.describe(result)
         except TunesmithError as error:
             _logger.info("%s: %s", self.name, error.code)
-            raise ToolError(mask(str(error))) from error
+            raise ToolError(harmless(str(error))) from error
         except Exception as error:
             _logger.exception("%s failed unexpectedly", self.name)
             raise ToolError(INTERNAL) from error
@@ -108,18 +109,23 @@ def check_arguments(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
 def as_call_result(result: BaseModel, text: str) -> CallToolResult:
     """A short text for whoever reads only that, and the typed object."""
     content = masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
-    return CallToolResult(content=[TextContent(type="text", text=mask(text))], structured_content=content)
+    return CallToolResult(content=[TextContent(type="text", text=harmless(text))], structured_content=content)
 
 
 def masked(value: Any) -> Any:
-    """A JSON value with whatever looks like a secret masked in its strings."""
+    """A JSON value with its strings, the names in its objects too, made `harmless`."""
     if isinstance(value, str):
-        return mask(value)
+        return harmless(value)
     if isinstance(value, dict):
-        return {key: masked(item) for key, item in value.items()}
+        return {harmless(key): masked(item) for key, item in value.items()}
     if isinstance(value, list):
         return [masked(item) for item in value]
     return value
+
+
+def harmless(text: str) -> str:
+    """`text` without anything that looks like a secret, and with hidden characters spelled out."""
+    return mask(visible(text))
 
 
 def _invalid(message: str, recovery: str) -> TunesmithError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -14,9 +15,10 @@ from tunesmith.schemas.base import Document
 from tunesmith.schemas.datasets import DatasetCard
 from tunesmith.schemas.errors import TunesmithError
 from tunesmith.schemas.handles import is_handle
-from tunesmith.server.boundary import masked
+from tunesmith.server.boundary import harmless, masked
 from tunesmith.server.secrets import mask
 from tunesmith.tools.get_status import status_of
+from tunesmith.tools.lineage import lineage
 from tunesmith.tools.workspace import Workspace
 
 LOG_TAIL_BYTES = 16_384
@@ -41,17 +43,19 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
 
     @server.resource("dataset://{dataset_id}", name="dataset", title="Dataset", mime_type="application/json")
     def dataset(dataset_id: str) -> str:
-        """A dataset's card: source, format, counts, quality and lineage, without any rows."""
+        """A dataset's card: source, format, counts, quality, and its lineage back to the source; without any rows."""
         _require(dataset_id, "ds")
         try:
             card = workspace.result(dataset_id, "ds", "dataset_id", DatasetCard)
         except TunesmithError as error:
-            raise ResourceNotFoundError(mask(str(error))) from error
-        return _as_json(card)
+            raise ResourceNotFoundError(harmless(str(error))) from error
+        versions = [version.model_dump(mode="json") for version in lineage(workspace, card)]
+        return _as_json(card, lineage=versions)
 
 
-def _as_json(document: Document) -> str:
-    return json.dumps(masked(document.model_dump(mode="json", exclude_none=True)), ensure_ascii=False)
+def _as_json(document: Document, **more: Any) -> str:
+    told = document.model_dump(mode="json", exclude_none=True) | more
+    return json.dumps(masked(told), ensure_ascii=False)
 
 
 def _require(handle: str, prefix: str | None) -> None:
@@ -65,7 +69,7 @@ def _look(workspace: Workspace, handle: str) -> Snapshot:
     try:
         return workspace.observer.look(handle)
     except TunesmithError as error:
-        raise ResourceNotFoundError(mask(str(error))) from error
+        raise ResourceNotFoundError(harmless(str(error))) from error
 
 
 def _tail(log: Path) -> str:

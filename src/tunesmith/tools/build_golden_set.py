@@ -11,26 +11,55 @@ from tunesmith.schemas.base import NextCall
 from tunesmith.schemas.datasets import BuildGoldenSetRequest, BuildGoldenSetResult, DatasetCard, GoldenSetCard
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import InvalidArgument
-from tunesmith.schemas.handles import new_handle
+from tunesmith.schemas.handles import is_handle, new_handle
+from tunesmith.tools.lineage import lineage
 from tunesmith.tools.parameters import DatasetId, Seed
-from tunesmith.tools.wording import and_next, ask_again
+from tunesmith.tools.wording import and_next, ask_again, counts
 from tunesmith.tools.workspace import Workspace
 
 
 async def build_golden_set(
     workspace: Workspace,
     dataset_id: DatasetId,
-    size: Annotated[int, Field(ge=2, le=100_000, description="held-out rows, both halves together")] = 200,
+    size: Annotated[
+        float,
+        Field(gt=0, le=100_000, description="held-out rows, both halves together; below 1: their share"),
+    ] = 200,
     stratify_by: Annotated[
-        str | None, Field(description="column whose values keep their shares; length always does")
+        str | None,
+        Field(description="column whose values keep their shares; labels, length and topic always do"),
     ] = None,
     seed: Seed = 0,
+    decontaminate_against: Annotated[
+        list[str] | None,
+        Field(description="ds-… and gold-… handles that training rows may not overlap with either"),
+    ] = None,
+    retention_dataset_id: Annotated[
+        str | None,
+        Field(description="ds-… handle of general text, some of which is kept to measure forgetting"),
+    ] = None,
 ) -> BuildGoldenSetResult:
-    """Hold rows out of a dataset as a dev half (for iterating) and a test half (for the verdict).
+    """Hold diverse rows out of a dataset as a dev half (for iterating) and a test half (for the verdict).
 
-    Train on the returned train_dataset_id: it is the rest, without exact copies of held-out rows.
+    Train on the returned train_dataset_id: it is the rest, without copies, near copies and overlaps of held-out rows.
     """
+    if size >= 1 and size != int(size):
+        raise InvalidArgument(
+            f"size={size} is neither a number of rows nor a share below 1.",
+            f"Call build_golden_set again with size={round(size)}, or with a share such as 0.1.",
+        )
+    others = list(dict.fromkeys(decontaminate_against or []))
+    for other in others:
+        _require_made(workspace, other, "decontaminate_against")
+    if retention_dataset_id is not None:
+        workspace.result(retention_dataset_id, "ds", "retention_dataset_id", DatasetCard)
     card = workspace.result(dataset_id, "ds", "dataset_id", DatasetCard)
+    versions = {version.dataset_id for version in lineage(workspace, card)}
+    if versions & set(others):
+        raise InvalidArgument(
+            f"decontaminate_against names {dataset_id} itself or a version it was made from: no row would be left.",
+            "Call build_golden_set again without it: the held-out rows are kept out of training anyway.",
+        )
     if card.golden_set_id is not None:
         raise InvalidArgument(
             f"{dataset_id} is itself the training part of the golden set {card.golden_set_id}.",
@@ -39,13 +68,22 @@ async def build_golden_set(
         )
     request = BuildGoldenSetRequest(
         dataset_id=dataset_id,
-        size=size,
+        size=int(size) if size >= 1 else size,
         stratify_by=stratify_by,
         seed=seed,
+        decontaminate_against=others,
+        retention_dataset_id=retention_dataset_id,
         train_dataset_id=new_handle(Work.LOAD_DATASET),
     )
     snapshot = await workspace.run(new_handle(Work.BUILD_GOLDEN_SET), request)
     return result_of(workspace, snapshot, request.train_dataset_id)
+
+
+def _require_made(workspace: Workspace, handle: str, parameter: str) -> None:
+    if is_handle(handle, "gold"):
+        workspace.result(handle, "gold", parameter, GoldenSetCard)
+    else:
+        workspace.result(handle, "ds", parameter, DatasetCard)
 
 
 def result_of(workspace: Workspace, snapshot: Snapshot, train_dataset_id: str) -> BuildGoldenSetResult:
@@ -72,6 +110,9 @@ def result_of(workspace: Workspace, snapshot: Snapshot, train_dataset_id: str) -
         dev_rows=card.dev_rows,
         test_rows=card.test_rows,
         leaks_removed=card.leaks_removed,
+        overlaps_removed=card.overlaps_removed,
+        retention_rows=card.retention_rows,
+        coverage=card.coverage,
         next=[call],
     )
 
@@ -82,7 +123,18 @@ def describe(result: BuildGoldenSetResult) -> str:
         return and_next(f"{result.golden_set_id}: building is {result.state.value}.", result.next)
     return and_next(
         f"{result.golden_set_id}: {result.dev_rows} dev and {result.test_rows} test rows held out; "
-        f"{result.leaks_removed} copies of them removed; {result.train_rows:,} rows left to train on as "
-        f"{result.train_dataset_id}.",
+        f"{result.leaks_removed} rows that overlap with them removed; {result.train_rows:,} rows left to train on as "
+        f"{result.train_dataset_id}.{_about_others(result)}",
         result.next,
     )
+
+
+def _about_others(result: BuildGoldenSetResult) -> str:
+    parts = []
+    if result.overlaps_removed:
+        parts.append(f" Overlaps with other data removed: {counts(result.overlaps_removed)}.")
+    if result.retention_rows:
+        parts.append(f" {result.retention_rows} rows kept to measure forgetting.")
+    if result.coverage:
+        parts.append(f" Coverage of the training rows: {counts(result.coverage)}.")
+    return "".join(parts)

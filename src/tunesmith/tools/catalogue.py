@@ -8,6 +8,7 @@ from typing import Any
 
 from tunesmith.tools import (
     build_golden_set,
+    clean_dataset,
     configure_lora,
     evaluate_model,
     generate_text,
@@ -39,6 +40,7 @@ class ToolSpec:
 
 TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(load_dataset.load_dataset, load_dataset.describe, "Load a dataset", open_world=True),
+    ToolSpec(clean_dataset.clean_dataset, clean_dataset.describe, "Clean a dataset"),
     ToolSpec(build_golden_set.build_golden_set, build_golden_set.describe, "Hold out a golden set"),
     ToolSpec(configure_lora.configure_lora, configure_lora.describe, "Plan a fine-tune", open_world=True),
     ToolSpec(start_training.start_training, start_training.describe, "Start training", idempotent=True),

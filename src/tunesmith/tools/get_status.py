@@ -13,7 +13,7 @@ from tunesmith.jobs import clock
 from tunesmith.jobs.files import read_document, read_json
 from tunesmith.jobs.snapshot import Snapshot
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.datasets import BuildGoldenSetRequest
+from tunesmith.schemas.datasets import BuildGoldenSetRequest, CleanDatasetRequest
 from tunesmith.schemas.enums import RunState, TrainingMode, Work
 from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.handles import is_handle, work_of
@@ -22,6 +22,7 @@ from tunesmith.schemas.publishing import PushRequest
 from tunesmith.schemas.runs import Finding, GetStatusResult, TrainOutcome, TrainRequest
 from tunesmith.tools import (
     build_golden_set,
+    clean_dataset,
     configure_lora,
     evaluate_model,
     generate_text,
@@ -221,6 +222,9 @@ def _answer(workspace: Workspace, snapshot: Snapshot) -> tuple[Any, str]:
     tool: Any
     if work is Work.LOAD_DATASET:
         tool, answer = load_dataset, load_dataset.result_of(workspace, snapshot)
+    elif work is Work.CLEAN_DATASET:
+        cleaning = CleanDatasetRequest.model_validate(read_json(snapshot.paths.request))
+        tool, answer = clean_dataset, clean_dataset.result_of(workspace, snapshot, cleaning.fixes)
     elif work is Work.BUILD_GOLDEN_SET:
         request = BuildGoldenSetRequest.model_validate(read_json(snapshot.paths.request))
         tool, answer = (

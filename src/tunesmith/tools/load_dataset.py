@@ -9,11 +9,10 @@ from pydantic import Field
 from tunesmith.jobs.snapshot import Snapshot
 from tunesmith.schemas.base import NextCall
 from tunesmith.schemas.datasets import DatasetCard, LoadDatasetRequest, LoadDatasetResult
-from tunesmith.schemas.enums import DataFormat, RunState, Work
-from tunesmith.schemas.errors import InvalidArgument
+from tunesmith.schemas.enums import DataFormat, Fix, RunState, Verdict, Work
 from tunesmith.schemas.handles import new_handle
-from tunesmith.tools.locations import locate_dataset
-from tunesmith.tools.wording import and_next, ask_again, counts
+from tunesmith.tools.locations import locate_dataset, locate_model
+from tunesmith.tools.wording import and_next, ask_again, counts, verdicts
 from tunesmith.tools.workspace import Workspace
 
 
@@ -22,39 +21,52 @@ async def load_dataset(
     source: Annotated[
         str,
         Field(
-            description="path of a CSV, TSV, JSON, JSONL or Parquet file or folder; Hub dataset id; or demo",
-            max_length=1024,
+            description="path of a file (CSV, JSON, JSONL, Parquet, Arrow, text ...; also compressed) or folder; "
+            "pattern such as data/*.jsonl; several, between commas; Hub dataset id; or demo",
+            max_length=4096,
         ),
     ],
     subset: Annotated[str | None, Field(description="Hub configuration name")] = None,
-    split: Annotated[str, Field(description="Hub split, e.g. train or train[:10%]")] = "train",
+    split: Annotated[str, Field(description="e.g. train, test or train[:10%]")] = "train",
     revision: Annotated[str | None, Field(description="Hub branch, tag or commit")] = None,
     format: Annotated[
-        Literal["auto", "instruction", "chat", "completion"], Field(description="auto detects it")
+        Literal["auto", "instruction", "chat", "completion"],
+        Field(description="auto tells it row by row; beside chats, prompts become chats"),
     ] = "auto",
     columns: Annotated[
         dict[str, str] | None,
-        Field(description='role: your column, e.g. {"instruction": "question", "response": "answer"}'),
+        Field(
+            description='role: your column, e.g. {"instruction": "question", "response": "answer"}. Roles: '
+            "instruction, input, response; prompt, completion; text, label; messages; history; chosen, rejected; "
+            "system, tools, choices. a.b reaches into objects"
+        ),
     ] = None,
     template: Annotated[
-        str | None, Field(description="prompt with {column} placeholders", max_length=8000)
+        str | None,
+        Field(
+            description="instruction, chat, completion, or a prompt with {column} placeholders",
+            max_length=8000,
+        ),
     ] = None,
     max_rows: Annotated[int | None, Field(ge=1, description="read no more than these")] = None,
+    harm_classifier: Annotated[
+        str | None,
+        Field(
+            description="text-classification model, Hub id or folder, that judges a sample besides the lexicon"
+        ),
+    ] = None,
 ) -> LoadDatasetResult:
     """Read training data into an immutable dataset. Detects the format, or maps `columns`; drops and counts bad rows.
 
     Call it first. Look at `dropped` and `quality` before you go on.
     """
     location = locate_dataset(source)
-    if location.kind != "hub" and (subset or revision or split != "train"):
-        raise InvalidArgument(
-            "subset, split and revision belong to Hub datasets; this source is local.",
-            "Call load_dataset again without them (max_rows limits local files).",
-        )
+    judge = None if harm_classifier is None else locate_model(harm_classifier, "harm_classifier")
     request = LoadDatasetRequest(
         source=source,
         source_kind=location.kind,
         path=location.path,
+        paths=list(location.paths),
         subset=subset,
         split=split,
         revision=revision,
@@ -62,9 +74,10 @@ async def load_dataset(
         columns=columns,
         template=template,
         max_rows=max_rows,
+        harm_classifier=None if judge is None else judge.path or harm_classifier,
     )
     handle = new_handle(Work.LOAD_DATASET)
-    snapshot = await workspace.run(handle, request, direct=location.kind == "hub")
+    snapshot = await workspace.run(handle, request, direct="hub" in (location.kind, judge and judge.kind))
     return result_of(workspace, snapshot)
 
 
@@ -94,9 +107,32 @@ def result_of(workspace: Workspace, snapshot: Snapshot) -> LoadDatasetResult:
         dropped=card.dropped,
         format=card.format,
         columns=card.columns,
+        checklist=card.checklist,
         quality=card.quality,
-        next=[call],
+        next=[*_cleaning(card), call],
     )
+
+
+def _cleaning(card: DatasetCard) -> list[NextCall]:
+    if not proposed_fixes(card):
+        return []
+    return [
+        NextCall(
+            tool="clean_dataset",
+            arguments={"dataset_id": card.dataset_id, "dry_run": True},
+            why="see what mending or dropping the rows that the report found would leave",
+        )
+    ]
+
+
+def proposed_fixes(card: DatasetCard) -> list[Fix]:
+    """The first fix of each check that did not pass; those that are a matter of taste are left to the caller."""
+    first = {
+        check.fixes[0]
+        for check in card.quality.values()
+        if check.verdict is not Verdict.PASS and check.fixes and not check.is_choice
+    }
+    return [fix for fix in Fix if fix in first]
 
 
 def golden_size(rows: int) -> int:
@@ -118,5 +154,6 @@ def describe(result: LoadDatasetResult) -> str:
         f"Dropped: {counts(result.dropped or {}) or 'none'}.",
     ]
     remarks = {name: check.count for name, check in (result.quality or {}).items() if check.verdict != "pass"}
+    lines.append(verdicts(result.checklist or {}))
     lines.append(f"Quality: {counts(remarks) if remarks else 'all checks pass'}.")
     return and_next(" ".join(lines), result.next)

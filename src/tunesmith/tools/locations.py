@@ -1,4 +1,4 @@
-"""From what a caller names (`demo`, a path, a Hub id) to where it is. Paths outside the allowed roots are refused."""
+"""From what a caller names (`demo`, paths, a Hub id) to where it is. Paths outside the allowed roots are refused."""
 
 from __future__ import annotations
 
@@ -14,35 +14,130 @@ from tunesmith.schemas.errors import InvalidArgument, ModelNotFound, SourceNotFo
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _PATH_START = ("/", "./", "../", "~", "\\", "-")
-_DATA_SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".gz", ".arrow", ".xlsx"}
+_DATA_SUFFIXES = {
+    *(
+        ".csv",
+        ".tsv",
+        ".tab",
+        ".psv",
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".parquet",
+        ".txt",
+        ".md",
+        ".arrow",
+        ".xlsx",
+    ),
+    *(".gz", ".bz2", ".xz", ".zst", ".zip"),
+}
+_PATTERN = re.compile(r"[*?\[]")
+_SEVERAL = re.compile(r"[,\n]")
+MOST_PATHS = 100
 
 
 @dataclass(frozen=True)
 class Location:
-    """`path` is absolute and free of links; None for a Hub id."""
+    """`path` is absolute and free of links; None for a Hub id.
+
+    The path of a pattern is that of the folder where it begins, with the pattern behind. Where `source` names several,
+    `path` is None and they are in `paths`.
+    """
 
     kind: Literal["demo", "local", "hub"]
     path: str | None
+    paths: tuple[str, ...] = ()
 
 
 def locate_dataset(source: str) -> Location:
-    """Where the rows are.
+    """Where the rows are: one file or folder, a pattern with * ? [ or **, or several of these, between commas or lines.
 
     Raises:
-        InvalidArgument: neither a path nor a Hub id.
+        InvalidArgument: neither a path nor a Hub id; or too many paths.
         UnsafePath: outside the allowed roots.
-        SourceNotFound: no such local file.
+        SourceNotFound: no such local file, or no folder where the pattern begins.
     """
     if source == "demo":
         return Location("demo", str(demo.dataset_path()))
-    location = _locate(source, "source")
-    if location.path is not None and not Path(location.path).exists():
-        raise SourceNotFound(
-            f"There is no file or folder {shorten(source)}.{_similar(Path(location.path))}",
-            "Pass the path of a file or folder below the current or home folder, a Hub dataset id such as "
-            "org/name, or demo.",
+    names = [name.strip() for name in _SEVERAL.split(source)]
+    if len(names) == 1 or "\0" in source or _exists(_resolve(source)):
+        return _locate_data(source)
+    named = [name for name in names if name]
+    if not named or len(named) > MOST_PATHS:
+        raise InvalidArgument(
+            f"source names {len(named)} paths; it takes 1 to {MOST_PATHS}.",
+            "Name the folder that holds the files, or a pattern such as data/*.jsonl.",
         )
+    located = [_locate_data(name) for name in named]
+    paths = tuple(location.path for location in located if location.path is not None)
+    if len(paths) < len(located):
+        raise InvalidArgument(
+            f"source names several things, and not all of them are local paths: {shorten(source)}.",
+            "Name paths only, or one Hub dataset id alone.",
+        )
+    return Location("local", None, paths) if len(paths) > 1 else located[0]
+
+
+def _locate_data(source: str) -> Location:
+    if (
+        _PATTERN.search(source)
+        and "://" not in source
+        and "\0" not in source
+        and not _exists(_resolve(source))
+    ):
+        return _locate_pattern(source)
+    location = _locate(source, "source")
+    if location.path is not None and not _exists(Path(location.path)):
+        raise _no_such_source(source, Path(location.path))
     return location
+
+
+def _locate_pattern(source: str) -> Location:
+    """The resolved folder where the pattern begins, and the pattern. What it matches is looked up by the job."""
+    parts = Path(source).parts
+    fixed = next(at for at, part in enumerate(parts) if _PATTERN.search(part))
+    if ".." in parts[fixed:]:
+        raise InvalidArgument(
+            f"The pattern {shorten(source)} goes up again behind its first * ? or [.",
+            "Write it without `..` there.",
+        )
+    base = _resolve(str(Path(*parts[:fixed])) if fixed else ".")
+    if not is_allowed(base):
+        raise _outside(source)
+    if not _is_folder(base):
+        raise _no_such_source(source, base)
+    return Location("local", str(Path(base, *parts[fixed:])))
+
+
+def _no_such_source(source: str, path: Path) -> SourceNotFound:
+    return SourceNotFound(
+        f"There is no file or folder {shorten(source)}.{_similar(path)}",
+        "Pass the path of a file or folder below the current or home folder, a pattern such as data/*.jsonl, a Hub "
+        "dataset id such as org/name, or demo.",
+    )
+
+
+def _outside(name: str) -> UnsafePath:
+    return UnsafePath(
+        f"{shorten(name)} lies outside the folders that may be read.",
+        "Move it below the current or home folder, or have the person add its folder to TUNESMITH_ROOTS in "
+        "the server's environment.",
+    )
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there; also where a folder above it does not let anybody look."""
+    try:
+        return path.exists()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def locate_model(name: str, parameter: str) -> Location:
@@ -69,13 +164,9 @@ def _locate(name: str, parameter: str) -> Location:
     path = _resolve(name)
     looks_like_path = name.startswith(_PATH_START) or Path(name).suffix.lower() in _DATA_SUFFIXES
     inside = is_allowed(path)
-    if looks_like_path or (inside and path.exists()):
+    if looks_like_path or (inside and _exists(path)):
         if not inside:
-            raise UnsafePath(
-                f"{shorten(name)} lies outside the folders that may be read.",
-                "Move it below the current or home folder, or have the person add its folder to TUNESMITH_ROOTS in "
-                "the server's environment.",
-            )
+            raise _outside(name)
         return Location("local", str(path))
     if _HUB_ID.fullmatch(name) is None or ".." in name or "--" in name:
         raise InvalidArgument(
@@ -107,7 +198,7 @@ def shorten(text: str, limit: int = 120) -> str:
 def _resolve(name: str) -> Path:
     try:
         return Path(name).expanduser().resolve()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InvalidArgument(
             f"The path {shorten(name)} cannot be resolved.", "Pass another path."
         ) from error
@@ -115,9 +206,9 @@ def _resolve(name: str) -> Path:
 
 def _similar(path: Path) -> str:
     folder = path.parent
-    if not folder.is_dir() or not is_allowed(folder):
-        return ""
     try:
+        if not folder.is_dir() or not is_allowed(folder):
+            return ""
         near = difflib.get_close_matches(path.name, [entry.name for entry in os.scandir(folder)], n=3)
     except OSError:
         return ""

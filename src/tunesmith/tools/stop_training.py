@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import anyio
+from pydantic import Field
 
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.handles import require_handle
+from tunesmith.schemas.errors import InvalidArgument
+from tunesmith.schemas.handles import is_handle
 from tunesmith.schemas.runs import StopTrainingResult
-from tunesmith.tools.parameters import RunId
 from tunesmith.tools.wording import and_next
 from tunesmith.tools.workspace import Workspace
 
 
-async def stop_training(workspace: Workspace, run_id: RunId) -> StopTrainingResult:
-    """Ask a run to finish its step, save and stop. start_training can resume it. Harmless once it has ended."""
-    require_handle(run_id, "run", "run_id")
+async def stop_training(
+    workspace: Workspace,
+    run_id: Annotated[str, Field(description="run-… handle, or the handle of other work still going on")],
+) -> StopTrainingResult:
+    """Ask a run to finish its step, save and stop; start_training can resume it. Ends any other work without a result.
+
+    Harmless once it has ended.
+    """
+    if not is_handle(run_id):
+        raise InvalidArgument(
+            "run_id is not a handle; they look like run-… and come from start_training.",
+            "Pass a handle unchanged, or call list_runs to see the runs there are.",
+        )
     snapshot = workspace.observer.look(run_id)
     if snapshot.state.is_active:
         await anyio.to_thread.run_sync(workspace.executor.request_stop, run_id)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from tunesmith.schemas.base import NextCall
+from tunesmith.schemas.enums import Verdict
 
 
 def ask_again(handle: str) -> NextCall:
@@ -29,6 +30,11 @@ def and_next(text: str, calls: Sequence[NextCall]) -> str:
 def counts(figures: Mapping[str, object]) -> str:
     """`{"a": 1, "b": 2}` as `a 1, b 2`."""
     return ", ".join(f"{name} {value}" for name, value in figures.items())
+
+
+def verdicts(checklist: Mapping[str, Verdict]) -> str:
+    """The lines of the quality checklist as one sentence."""
+    return "Checklist: " + ", ".join(f"{line} {verdict.value}" for line, verdict in checklist.items()) + "."
 
 
 def seconds(duration_s: float | None) -> str:

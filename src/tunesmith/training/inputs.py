@@ -92,7 +92,7 @@ def _check_dataset(store: Store, plan: Plan) -> DatasetCard:
 
 
 def _holds(path: Path, expected: str) -> bool:
-    return path.is_file() and fingerprint(iter_rows(path)) == expected
+    return path.exists() and fingerprint(iter_rows(path)) == expected
 
 
 def _changed(noun: str, handle: str, plan: Plan) -> Mismatch:

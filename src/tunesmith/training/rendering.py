@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +17,12 @@ from tunesmith.training.chat_template import (
     MarkedChat,
     Message,
     TemplateRefused,
+    Tools,
     encode_chat,
     install_template,
     mark_chat,
+    takes_tools,
+    tools_as_text,
 )
 
 NO_LOSS = -100
@@ -64,10 +68,23 @@ class RenderedRows:
         return sum(row.truncated for row in self.rows)
 
 
-class Renderer:
-    """Renders the rows of one dataset for one tokenizer.
+@dataclass(frozen=True)
+class _Chat:
+    """A conversation up to its last answer that is learned, as the template is given it.
 
-    For chat rows a tokenizer without a template is given Tunesmith's.
+    `unlearned` are the places of assistant's messages that carry no loss.
+    """
+
+    messages: list[Message]
+    tools: Tools
+    unlearned: frozenset[int]
+
+
+class Renderer:
+    """Renders the rows of one dataset for one tokenizer; of a "mixed" one each row by its own kind.
+
+    For chat rows a tokenizer without a template is given Tunesmith's. Tools and calls are handed to the template
+    as transformers specifies, or written into the messages' text where the template does not know them.
     """
 
     def __init__(self, tokenizer: Any, row_kind: RowKind, max_length: int | None) -> None:
@@ -86,8 +103,11 @@ class Renderer:
         self.max_length = max_length
         self._start = _start_tokens(tokenizer)
         self.chat_template = (
-            install_template(tokenizer, begins_with_bos=bool(self._start)) if row_kind == "messages" else None
+            None
+            if row_kind == "prompt_completion"
+            else install_template(tokenizer, begins_with_bos=bool(self._start))
         )
+        self._takes_tools: bool | None = None
 
     def render(self, row: Any) -> Rendered:
         """The row with its labels: the completion's tokens, or each assistant turn's, with the end token.
@@ -95,7 +115,7 @@ class Renderer:
         Raises:
             RowDropped: there is nothing to learn from it.
         """
-        if self.row_kind == "messages":
+        if self.is_chat(row):
             return self._cut(self._marked(row))
         prompt, completion = self._encode(_field(row, "prompt")), self._encode(_field(row, "completion"))
         start = len(self._start) + len(prompt)
@@ -119,39 +139,79 @@ class Renderer:
         Raises:
             RowDropped: the template does not take the row's roles.
         """
-        if self.row_kind == "messages":
-            return self.chat_prompt_ids(_up_to_last_answer(row)[:-1])
+        if self.is_chat(row):
+            chat = self._chat(row)
+            return self.chat_prompt_ids(chat.messages[:-1], chat.tools)
         return [*self._start, *self._encode(_field(row, "prompt"))]
 
-    def chat_prompt_ids(self, messages: list[Message]) -> list[int]:
+    def is_chat(self, row: Any) -> bool:
+        """Whether a row is a conversation."""
+        return self.row_kind == "messages" or (self.row_kind == "mixed" and bool(_field(row, "messages")))
+
+    def chat_prompt_ids(self, messages: list[Message], tools: Tools | None = None) -> list[int]:
         """A chat up to where the assistant is to answer.
 
         Raises:
             RowDropped: the template does not take these roles.
         """
         try:
-            return encode_chat(self.tokenizer, messages, add_generation_prompt=True)
+            return encode_chat(self.tokenizer, messages, add_generation_prompt=True, tools=tools)
         except TemplateRefused as error:
             raise RowDropped(TEMPLATE_REFUSED) from error
 
     def reference(self, row: Any) -> str:
-        """The answer that is expected after `prompt_ids`."""
-        if self.row_kind == "messages":
-            return _up_to_last_answer(row)[-1]["content"]
-        return str(_field(row, "completion"))
+        """The answer that is expected after `prompt_ids`. Calls are spelled as the template spells them.
+
+        Raises:
+            RowDropped: as `prompt_ids`.
+        """
+        if not self.is_chat(row):
+            return str(_field(row, "completion"))
+        last = self._chat(row).messages[-1]
+        if "tool_calls" not in last:
+            return str(last["content"])
+        answer = self._marked(row).input_ids[len(self.prompt_ids(row)) :]
+        return str(self.tokenizer.decode(answer, skip_special_tokens=True)).strip()
 
     def stop_ids(self) -> list[int]:
         """The tokens that end an answer: the end-of-text token, and what closes a turn of the template."""
         stops = [self.tokenizer.eos_token_id]
-        if self.row_kind == "messages":
+        if self.chat_template is not None:
             with suppress(RowDropped):
                 turn = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-                stops.append(self._marked({"messages": turn}).input_ids[-1])
+                stops.append(self._ended(_Chat(turn, [], frozenset())).input_ids[-1])
         return list(dict.fromkeys(stops))
 
+    def _chat(self, row: Any) -> _Chat:
+        turns = list(_field(row, "messages"))
+        while turns and not (
+            _field(turns[-1], "role") == "assistant" and _optional(turns[-1], "trains", True)
+        ):
+            turns.pop()
+        if not turns:
+            raise RowDropped(NO_ASSISTANT_TURN)
+        messages = [_message(turn) for turn in turns]
+        tools: Tools = json.loads(_optional(row, "tools", "") or "[]")
+        unlearned = frozenset(
+            place for place, turn in enumerate(turns) if not _optional(turn, "trains", True)
+        )
+        with_tools = bool(tools) or any("tool_calls" in turn or turn["role"] == "tool" for turn in messages)
+        if with_tools and not self._knows_tools():
+            messages, unlearned = tools_as_text(messages, tools, unlearned)
+            tools = []
+        return _Chat(messages, tools, unlearned)
+
+    def _knows_tools(self) -> bool:
+        if self._takes_tools is None:
+            self._takes_tools = takes_tools(self.tokenizer)
+        return self._takes_tools
+
     def _marked(self, row: Any) -> MarkedChat:
+        return self._ended(self._chat(row))
+
+    def _ended(self, asked: _Chat) -> MarkedChat:
         try:
-            chat = mark_chat(self.tokenizer, _up_to_last_answer(row))
+            chat = mark_chat(self.tokenizer, asked.messages, tools=asked.tools, unlearned=asked.unlearned)
         except TemplateRefused as error:
             raise RowDropped(TEMPLATE_REFUSED) from error
         end = chat.spans[-1][1] if chat.spans else 0
@@ -235,16 +295,29 @@ def _field(row: Any, name: str) -> Any:
     return row[name] if isinstance(row, Mapping) else getattr(row, name)
 
 
-def _up_to_last_answer(row: Any) -> list[Message]:
-    messages = [
-        {"role": str(_field(message, "role")), "content": str(_field(message, "content"))}
-        for message in _field(row, "messages")
-    ]
-    while messages and messages[-1]["role"] != "assistant":
-        messages.pop()
-    if not messages:
-        raise RowDropped(NO_ASSISTANT_TURN)
-    return messages
+def _optional(row: Any, name: str, default: Any) -> Any:
+    return row.get(name, default) if isinstance(row, Mapping) else getattr(row, name)
+
+
+def _message(turn: Any) -> Message:
+    """A turn as a chat template takes it: the arguments of a call are an object there."""
+    message: Message = {"role": str(_field(turn, "role")), "content": str(_field(turn, "content"))}
+    calls = json.loads(_optional(turn, "tool_calls", "") or "[]")
+    if calls:
+        message["tool_calls"] = [_call(call) for call in calls]
+    for name in ("tool_call_id", "name"):
+        if value := _optional(turn, name, ""):
+            message[name] = value
+    return message
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    function = dict(call["function"])
+    with suppress(ValueError):
+        arguments = json.loads(function["arguments"])
+        if isinstance(arguments, dict):
+            function["arguments"] = arguments
+    return {**call, "function": function}
 
 
 def _last_loss_token(rendered: Rendered) -> int:
@@ -264,6 +337,10 @@ def _spells(tokenizer: Any, rendered: Rendered, answer: str) -> bool:
     """Compared without white space and after the tokenizer's own round trip: it may normalise, and a chat
     template may trim or lead in with a word of its own."""
     ids = [ids for carries_loss, ids in _stretches(rendered) if carries_loss][-1]
+    if (
+        len(ids) == len(rendered.input_ids) - 1
+    ):  # an answer behind no prompt, whose first token carries no loss
+        ids = rendered.input_ids
     learned = tokenizer.decode(ids, skip_special_tokens=True)
     expected = tokenizer.decode(tokenizer.encode(answer, add_special_tokens=False, split_special_tokens=True))
     return "".join(learned.split()).endswith("".join(expected.split()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 from tunesmith.jobs.process import JobFunction, run_attempt
 from tunesmith.schemas.enums import Work
@@ -12,6 +13,7 @@ from tunesmith.schemas.handles import work_of
 
 _MODULES: dict[Work, str] = {
     Work.LOAD_DATASET: "tunesmith.data.load_job",
+    Work.CLEAN_DATASET: "tunesmith.data.clean_job",
     Work.BUILD_GOLDEN_SET: "tunesmith.data.golden_job",
     Work.CONFIGURE: "tunesmith.training.configure_job",
     Work.TRAIN: "tunesmith.training.train_job",
@@ -19,6 +21,8 @@ _MODULES: dict[Work, str] = {
     Work.GENERATE: "tunesmith.evaluation.generate_job",
     Work.PUSH: "tunesmith.publishing.push_job",
 }
+
+_READS_FOREIGN_BYTES = {Work.LOAD_DATASET, Work.CLEAN_DATASET}
 
 PRELOAD = ("tunesmith.worker.preload",)
 """What the host's forkserver imports once, for all job processes."""
@@ -30,5 +34,8 @@ def run_job(store_root: str, handle: str, attempt: int) -> None:
 
 
 def _load(work: Work) -> JobFunction:
+    if work in _READS_FOREIGN_BYTES:
+        limits: Any = import_module("tunesmith.data.reading.limits")
+        limits.limit_process()
     function: JobFunction = import_module(_MODULES[work]).run
     return function

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.unit.data.inputs import Load, StartJob, request_for
-from tunesmith.data import load_job
 from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import write_document
 from tunesmith.jobs.journal import Journal
@@ -40,6 +39,8 @@ def start_job(store: Store) -> StartJob:
 @pytest.fixture
 def load(start_job: StartJob) -> Load:
     """Loads a local path and stores the card as the worker does."""
+
+    from tunesmith.data import load_job
 
     def load_path(path: Path, **arguments: Any) -> DatasetCard:
         job = start_job(Work.LOAD_DATASET, request_for(path, **arguments))

@@ -3,19 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.unit.data.inputs import Load, StartJob, write_jsonl
 from tunesmith.data import golden_job
-from tunesmith.data.golden_set import identity
-from tunesmith.data.rows import fingerprint, read_rows
+from tunesmith.data.quality.flags import Flags, read_flags, write_flags
+from tunesmith.data.quality.words import split, text_hashes
+from tunesmith.data.rows import Row, fingerprint, read_rows
 from tunesmith.jobs.context import JobContext, Stopped
-from tunesmith.jobs.files import read_document
+from tunesmith.jobs.files import read_document, write_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.datasets import BuildGoldenSetRequest, DatasetCard
 from tunesmith.schemas.enums import Half, Work
-from tunesmith.schemas.errors import NotReady, UnmappedColumns
+from tunesmith.schemas.errors import NoRows, NotReady, UnmappedColumns
 from tunesmith.schemas.handles import new_handle
 
 
@@ -42,6 +44,11 @@ def golden(start_job: StartJob, dataset_id: str, **arguments: Any) -> JobContext
             dataset_id=dataset_id, train_dataset_id=new_handle(Work.LOAD_DATASET), **request
         ),
     )
+
+
+def identity(row: Row) -> int:
+    asked = pa.array([row.prompt])
+    return int(text_hashes(split(asked), asked)[0])
 
 
 def test_halves_and_training_rows_share_no_question_and_add_up(
@@ -82,10 +89,10 @@ def test_a_second_attempt_makes_the_same_again(
 ) -> None:
     job = golden(start_job, dataset.dataset_id)
     first = golden_job.run(job)
-    rows = store.handle(first.train_dataset_id).rows.read_bytes()
+    rows = read_rows(store.handle(first.train_dataset_id).rows)
     second = golden_job.run(job)
     assert second.model_dump(exclude={"created_at"}) == first.model_dump(exclude={"created_at"})
-    assert store.handle(first.train_dataset_id).rows.read_bytes() == rows
+    assert read_rows(store.handle(first.train_dataset_id).rows) == rows
     assert fingerprint(read_rows(job.paths.half(Half.DEV))) == second.dev_fingerprint
 
 
@@ -126,3 +133,88 @@ def test_conversations_can_be_held_out_too(tmp_path: Path, load: Load, start_job
     built = golden_job.run(job)
     assert (built.dev_rows, built.test_rows, built.train_rows) == (3, 3, 14)
     assert read_rows(job.paths.half(Half.DEV))[0].messages[0].role == "user"
+
+
+def test_training_rows_are_free_of_what_else_is_named(
+    tmp_path: Path, load: Load, store: Store, start_job: StartJob, dataset: DatasetCard
+) -> None:
+    asked = [{"question": f"what is {n} ?", "answer": "?", "kind": "odd"} for n in range(40, 50)]
+    other = load(
+        write_jsonl(tmp_path / "other.jsonl", [*asked, {"question": "Why?", "answer": "x", "kind": "odd"}])
+    )
+    card = golden_job.run(golden(start_job, dataset.dataset_id, decontaminate_against=[other.dataset_id]))
+    train = store.handle(card.train_dataset_id)
+    left = {row.prompt for row in read_rows(train.rows)}
+    assert not any(f"What is {n}?" in prompt for prompt in left for n in range(40, 50))
+    removed = card.overlaps_removed[other.dataset_id]
+    assert 0 < removed <= 10
+    child = read_document(train.result, DatasetCard)
+    assert child is not None
+    assert child.dropped["overlap"] == removed
+    assert card.train_rows + card.leaks_removed + removed + 20 == dataset.rows
+
+
+def test_training_rows_are_free_of_an_earlier_golden_set(
+    store: Store, start_job: StartJob, dataset: DatasetCard
+) -> None:
+    first = golden(start_job, dataset.dataset_id)
+    write_document(first.paths.result, golden_job.run(first))
+    card = golden_job.run(golden(start_job, dataset.dataset_id, seed=1, decontaminate_against=[first.handle]))
+    held_out = {identity(row) for half in Half for row in read_rows(first.paths.half(half))}
+    assert not held_out & {identity(row) for row in read_rows(store.handle(card.train_dataset_id).rows)}
+
+
+def test_rows_that_all_overlap_are_told(start_job: StartJob, dataset: DatasetCard) -> None:
+    with pytest.raises(NoRows, match=dataset.dataset_id):
+        golden_job.run(golden(start_job, dataset.dataset_id, decontaminate_against=[dataset.dataset_id]))
+
+
+def test_a_reference_that_is_not_ready_is_told(start_job: StartJob, dataset: DatasetCard) -> None:
+    for work in (Work.LOAD_DATASET, Work.BUILD_GOLDEN_SET):
+        with pytest.raises(NotReady):
+            golden_job.run(golden(start_job, dataset.dataset_id, decontaminate_against=[new_handle(work)]))
+
+
+def test_retention_rows_come_from_the_named_dataset_and_not_into_training(
+    tmp_path: Path, load: Load, store: Store, start_job: StartJob, dataset: DatasetCard
+) -> None:
+    general = [
+        {"text": f"Tale {n}: once there were {n} foxes and {n + 1} hens in wood number {n}."}
+        for n in range(50)
+    ]
+    source = load(write_jsonl(tmp_path / "general.jsonl", general))
+    job = golden(start_job, dataset.dataset_id, retention_dataset_id=source.dataset_id)
+    card = golden_job.run(job)
+    kept = read_rows(job.paths.retention)
+    assert card.retention_rows == len(kept) > 0
+    assert card.retention_fingerprint == fingerprint(kept)
+    assert all(row.completion.startswith("Tale") for row in kept)
+    assert card.overlaps_removed == {"retention": 0}
+
+
+def test_answers_that_come_again_and_again_are_strata(
+    tmp_path: Path, load: Load, start_job: StartJob
+) -> None:
+    rows = [{"text": f"case {n} of {n * n}", "label": "Good" if n % 4 else "bad"} for n in range(100)]
+    job = golden(start_job, load(write_jsonl(tmp_path / "a.jsonl", rows)).dataset_id)
+    golden_job.run(job)
+    for half in Half:
+        answers = [row.completion for row in read_rows(job.paths.half(half))]
+        assert abs(answers.count("bad") - 2.5) < 1
+
+
+def test_the_training_part_keeps_what_is_known_of_its_rows(
+    store: Store, start_job: StartJob, dataset: DatasetCard
+) -> None:
+    source = store.handle(dataset.dataset_id)
+    rows = [row.number for row in read_rows(source.rows)]
+    found = Flags()
+    found.add_all("too_short", rows, [-1] * len(rows))
+    write_flags(source.flags, Flags(), found)
+    train = store.handle(golden_job.run(golden(start_job, dataset.dataset_id)).train_dataset_id)
+    dropped, kept = read_flags(train.flags)
+    left = [row.number for row in read_rows(train.rows)]
+    assert kept.rows("too_short").tolist() == left
+    assert dropped.count("held_out") == 20 and len(left) + sum(map(dropped.count, dropped.kinds())) == len(
+        rows
+    )

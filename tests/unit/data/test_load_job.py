@@ -7,6 +7,8 @@ import pytest
 
 from tests.unit.data.inputs import Load, StartJob, request_for, write_jsonl
 from tunesmith.data import load_job
+from tunesmith.data.quality.flags import read_flags
+from tunesmith.data.reading import parts
 from tunesmith.data.rows import Message, fingerprint, read_rows
 from tunesmith.jobs.context import Stopped
 from tunesmith.jobs.journal import read_events
@@ -20,7 +22,9 @@ MATERIAL = Path(__file__).parents[4] / "shared" / "material" / "data"
 
 def assert_adds_up(card: DatasetCard) -> None:
     assert card.rows + sum(card.dropped.values()) == card.rows_read
-    assert sum(check.count for check in card.quality.values()) == sum(card.dropped.values())
+    told = {kind: count for check in card.quality.values() for kind, count in check.kinds.items()}
+    assert card.dropped.items() <= {**card.dropped, **told}.items()
+    assert set(card.dropped) <= set(told)
 
 
 def test_a_file_becomes_stored_rows_and_a_card(tmp_path: Path, load: Load, store: Store) -> None:
@@ -57,20 +61,44 @@ def test_every_dropped_row_is_counted_once_by_its_reason(tmp_path: Path, load: L
         )
     )
     card = load(path)
-    assert card.rows == 20
+    assert card.rows == 21
     assert card.dropped == {
         "invalid_json": 1,
         "not_an_object": 1,
         "missing_field": 2,
         "empty": 1,
         "not_text": 1,
-        "invalid_text": 2,
+        "invalid_text": 1,
         "duplicate": 2,
     }
     assert_adds_up(card)
     assert card.quality["readable"].rows == [21, 22]
     assert card.quality["exact_duplicates"].rows == [29, 30]
     assert card.quality["exact_duplicates"].verdict is Verdict.WARN
+    assert card.quality["encoding_damage"].kinds == {
+        "invalid_text": 1,
+        "lone_surrogate": 1,
+        "replacement_character": 1,
+    }
+
+
+def test_every_row_that_the_report_counts_is_stored_with_its_number(
+    tmp_path: Path, load: Load, store: Store
+) -> None:
+    rows = [
+        {
+            "prompt": f"Say number {number} in words.",
+            "completion": f"Written out, it is number {number} of all.",
+        }
+        for number in range(40)
+    ]
+    rows[7]["completion"] = "TODO"
+    path = write_jsonl(tmp_path / "a.jsonl", [*rows, rows[3], {"prompt": "alone"}])
+    card = load(path)
+    dropped, found = read_flags(store.handle(card.dataset_id).flags)
+    assert (dropped.rows("duplicate").tolist(), dropped.of("duplicate").tolist()) == ([41], [4])
+    assert dropped.rows("missing_field").tolist() == [42]
+    assert found.rows("placeholder").tolist() == [8]
 
 
 def test_ragged_csv_rows_are_counted_and_cells_kept_as_written(
@@ -95,7 +123,7 @@ def test_a_chat_with_a_strange_role_is_dropped_and_the_others_stored(
     sound = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
     path = write_jsonl(
         tmp_path / "a.jsonl",
-        [{"conversations": sound}, {"conversations": [{"from": "tool", "value": "x"}, *sound]}],
+        [{"conversations": sound}, {"conversations": [{"from": "narrator", "value": "x"}, *sound]}],
     )
     card = load(path)
     (row,) = read_rows(store.handle(card.dataset_id).rows)
@@ -109,6 +137,65 @@ def test_reading_the_same_file_again_gives_the_same_fingerprint(tmp_path: Path, 
     first, second = load(path), load(path)
     assert first.dataset_id != second.dataset_id
     assert first.fingerprint == second.fingerprint
+
+
+def test_a_large_file_is_read_in_parts_and_numbered_as_if_it_were_one(
+    tmp_path: Path, load: Load, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        json.dumps({"prompt": f"Question {number}?", "completion": f"Answer {number}."})
+        for number in range(3000)
+    ]
+    lines[1500] = "{broken"
+    lines[2000] = ""
+    lines[2500] = lines[10]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(lines))
+    whole = load(path)
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 10_000)
+    monkeypatch.setattr(parts, "PART_BYTES", 9_000)
+    monkeypatch.setattr(load_job, "PARALLEL_BYTES", 1_000)
+    card = load(path)
+    assert len(list(store.handle(card.dataset_id).rows.iterdir())) > 5
+    assert card.fingerprint == whole.fingerprint
+    assert (card.rows, card.rows_read, card.dropped) == (2997, 2999, {"invalid_json": 1, "duplicate": 1})
+    assert card.quality["readable"].rows == [1501]
+    assert card.quality["exact_duplicates"].rows == [2501]
+    numbers = [row.number for row in read_rows(store.handle(card.dataset_id).rows)]
+    assert numbers == [number for number in range(1, 3001) if number not in (1501, 2001, 2501)]
+
+
+def test_the_rows_of_a_second_file_are_numbered_after_those_of_the_first(
+    tmp_path: Path, load: Load, store: Store
+) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", [{"text": "one"}, {"text": "two"}])
+    write_jsonl(folder / "b.jsonl", [{"text": "three"}, {"text": "one"}, {"text": "four"}])
+    card = load(folder)
+    rows = read_rows(store.handle(card.dataset_id).rows)
+    assert [(row.number, row.completion) for row in rows] == [
+        (1, "one"),
+        (2, "two"),
+        (3, "three"),
+        (5, "four"),
+    ]
+    assert card.quality["exact_duplicates"].rows == [4]
+
+
+def test_conversations_that_turn_up_late_make_the_whole_dataset_chat(
+    tmp_path: Path, load: Load, store: Store
+) -> None:
+    chat = {"messages": [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello."}]}
+    plain = [{"prompt": f"Question {number}?", "completion": f"Answer {number}."} for number in range(1500)]
+    path = write_jsonl(tmp_path / "a.jsonl", [*plain, chat, {"text": "Once upon a time."}])
+    card = load(path)
+    rows = read_rows(store.handle(card.dataset_id).rows)
+    assert (card.row_kind, card.format, card.rows) == ("mixed", "chat", 1502)
+    assert rows[0].messages == (Message("user", "Question 0?"), Message("assistant", "Answer 0."))
+    assert rows[1500].messages == (Message("user", "Hi!"), Message("assistant", "Hello."))
+    assert rows[1501].completion == "Once upon a time."
+    assert sum(card.shapes.values()) == 1502
 
 
 def test_max_rows_counts_what_was_read(tmp_path: Path, load: Load) -> None:
@@ -167,7 +254,8 @@ def test_progress_reaches_the_journal_and_ends_at_the_total(tmp_path: Path, star
     load_job.run(job)
     progress = [event for event in read_events(job.paths.journal) if event["event"] == "progress"]
     assert all(event["step"] <= event["total_steps"] for event in progress)
-    assert (progress[-1]["step"], progress[-1]["total_steps"]) == (50, 50)
+    assert progress[-1]["step"] == progress[-1]["total_steps"]
+    assert [event["step"] for event in progress] == sorted(event["step"] for event in progress)
     assert len(progress) < 10
 
 

@@ -6,29 +6,66 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tunesmith.data.rows import Message, Row, RowsWriter, fingerprint, iter_rows, read_rows, write_rows
+from tunesmith.data.rows import (
+    Message,
+    Row,
+    RowsWriter,
+    fingerprint,
+    iter_rows,
+    read_rows,
+    row_groups,
+    write_rows,
+)
 from tunesmith.schemas.errors import DiskFull, UnreadableSource
 
 PAIRS = [Row(1, "a", "b", extras={"topic": "x"}), Row(3, "", "ü\n")]
 CHATS = [Row(1, messages=(Message("user", "hi"), Message("assistant", "hello")), extras={})]
 
 
-def test_pairs_and_conversations_come_back_as_they_were_written(tmp_path: Path) -> None:
-    write_rows(tmp_path / "pairs.parquet", PAIRS, "prompt_completion")
-    write_rows(tmp_path / "chats.parquet", CHATS, "messages")
-    assert read_rows(tmp_path / "pairs.parquet") == PAIRS
-    assert read_rows(tmp_path / "chats.parquet") == CHATS
+CALL = '[{"type":"function","function":{"name":"now","arguments":"{}"}}]'
+TOOLED = [
+    Row(
+        4,
+        messages=(
+            Message("user", "What time is it?", name="Ann"),
+            Message("assistant", "", tool_calls=CALL, trains=False),
+            Message("tool", "12:00", tool_call_id="1"),
+            Message("assistant", "Noon."),
+        ),
+        tools='[{"type":"function"}]',
+        notes=("ends_with_user",),
+    )
+]
+PREFERRED = [Row(5, "q", "better", rejected="worse", notes=("extra_field",))]
 
 
-def test_the_files_have_the_columns_that_trl_expects(tmp_path: Path) -> None:
+def test_rows_of_every_kind_come_back_as_they_were_written(tmp_path: Path) -> None:
+    for name, rows, kind in (
+        ("pairs", PAIRS + PREFERRED, "prompt_completion"),
+        ("chats", CHATS + TOOLED, "messages"),
+        ("both", PAIRS + PREFERRED + CHATS + TOOLED, "mixed"),
+    ):
+        write_rows(tmp_path / f"{name}.parquet", rows, kind)  # type: ignore[arg-type]
+        assert read_rows(tmp_path / f"{name}.parquet") == rows
+
+
+def test_a_folder_of_part_files_is_read_in_their_order(tmp_path: Path) -> None:
+    write_rows(tmp_path / "part-00002.parquet", PAIRS, "prompt_completion")
+    write_rows(tmp_path / "part-00001.parquet", PREFERRED, "prompt_completion")
+    assert read_rows(tmp_path) == PREFERRED + PAIRS
+    assert [piece.rows for piece in row_groups(tmp_path)] == [1, 2]
+    with pytest.raises(UnreadableSource):
+        read_rows(tmp_path / "nothing")
+
+
+def test_the_files_have_the_columns_that_trl_expects_before_ours(tmp_path: Path) -> None:
     write_rows(tmp_path / "pairs.parquet", PAIRS, "prompt_completion")
     write_rows(tmp_path / "chats.parquet", CHATS, "messages")
     pairs, chats = pq.read_table(tmp_path / "pairs.parquet"), pq.read_table(tmp_path / "chats.parquet")
-    assert pairs.column_names == ["row", "prompt", "completion", "extras"]
-    assert chats.column_names == ["row", "messages", "extras"]
-    assert chats["messages"].to_pylist() == [
-        [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    ]
+    assert pairs.column_names == ["row", "prompt", "completion", "rejected", "extras", "notes"]
+    assert chats.column_names == ["row", "messages", "tools", "rejected", "extras", "notes"]
+    (turns,) = chats["messages"].to_pylist()
+    assert [(turn["role"], turn["content"]) for turn in turns] == [("user", "hi"), ("assistant", "hello")]
 
 
 def test_rows_beyond_one_batch_keep_their_order(tmp_path: Path) -> None:

@@ -44,6 +44,22 @@ def test_in_a_chat_a_prompt_variant_is_the_system_message(own_tokenizer: Any, ch
     )
 
 
+def test_in_a_mixed_set_a_prompt_variant_goes_where_each_row_has_it(
+    own_tokenizer: Any, golden_rows: list[Row], chat_rows: list[Row]
+) -> None:
+    renderer = Renderer(own_tokenizer, "mixed", None)
+    rows = [golden_rows[0], chat_rows[1]]
+
+    changed = put_before(renderer, rows, "Be brief.")
+
+    assert changed[0].prompt == "Be brief.\n\ncolour of the apple? "
+    assert changed[1].messages[0] == Message("system", "Be brief.")
+    assert [row.reference for row in render_rows(renderer, changed).rows] == [
+        "the apple is green.",
+        "the pear is green.",
+    ]
+
+
 @pytest.mark.parametrize("template", [NO_SYSTEM, DEAF], ids=["refuses", "ignores"])
 def test_where_a_template_has_no_system_message_the_variant_leads_the_first_turn(
     template: str, own_tokenizer: Any, chat_rows: list[Row]

@@ -1,6 +1,6 @@
 import pytest
 
-from tunesmith.jobs.scrub import scrub
+from tunesmith.jobs.scrub import scrub, visible
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_a_long_text_is_cut_to_the_limit_and_says_so() -> None:
 
 def test_an_unterminated_title_sequence_does_not_swallow_the_text() -> None:
     assert scrub("\x1b]0;title and text", 100) == "]0;title and text"
+
+
+def test_hidden_characters_of_a_name_are_spelled_out_and_the_rest_stays() -> None:
+    assert visible("col\u202e\x1bumn \U000e0041\ud800é\n") == "col\\u202e\\u001bumn \\U000e0041\\ud800é\n"
+    assert visible(visible("a\u200bb")) == "a\\u200bb"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +39,19 @@ FORGETS_THINKING = (  # as Qwen 3 does: only the last answer is led in by an (em
     "{{ m['content'] + eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
 )
+
+
+WITH_TOOLS = (  # as Qwen 2.5 does, in short
+    "{% if tools %}{{ '<tools>' }}{% for t in tools %}{{ t | tojson }}{% endfor %}{{ '</tools>' }}{% endif %}"
+    "{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] }}"
+    "{% for c in m['tool_calls'] or [] %}{{ '[call]' + c['function']['name'] }}"
+    "{{ c['function']['arguments'] | tojson }}{% endfor %}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+)
+CALLS = json.dumps([{"type": "function", "function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}])
+TOOLS = json.dumps([{"type": "function", "function": {"name": "weather", "parameters": {}}}])
+CALLING = (Message("user", "weather?"), Message("assistant", "", tool_calls=CALLS))
+ANSWERED = (*CALLING, Message("tool", "rain", tool_call_id="c1"), Message("assistant", "It rains."))
 
 
 def chat(*turns: str) -> Row:
@@ -142,6 +157,76 @@ def test_every_assistant_turn_and_its_end_carry_loss_whatever_the_template_offer
     assert rendered.labels[-1] == tokenizer.eos_token_id
     assert renderer.stop_ids() == [tokenizer.eos_token_id]
     verify_mask(renderer, [row])
+
+
+@pytest.mark.parametrize("template", [None, CHATML, NO_MARKERS])
+def test_a_turn_of_weight_zero_is_context_without_loss(template: str | None) -> None:
+    tokenizer = byte_tokenizer(chat_template=template)
+    renderer = Renderer(tokenizer, "messages", None)
+    first, second, third, fourth = chat("hi", "hello", "bye", "ciao").messages
+    silent_first = Row(1, messages=(first, replace(second, trains=False), third, fourth))
+    silent_last = Row(1, messages=(first, second, third, replace(fourth, trains=False)))
+
+    rendered = renderer.render(silent_first)
+    assert rendered.input_ids == renderer.render(chat("hi", "hello", "bye", "ciao")).input_ids
+    assert learned(rendered, tokenizer) == f"ciao{EOS}"
+    assert renderer.render(silent_last) == renderer.render(chat("hi", "hello"))
+    assert renderer.reference(silent_last) == "hello"
+    with pytest.raises(RowDropped, match=NO_ASSISTANT_TURN):
+        renderer.render(Row(1, messages=(first, replace(second, trains=False))))
+
+
+def test_in_a_mixed_dataset_each_row_is_rendered_by_its_kind() -> None:
+    tokenizer = byte_tokenizer()
+    mixed = Renderer(tokenizer, "mixed", None)
+    conversation, text = chat("hi", "hello"), Row(3, completion="Once")
+
+    assert mixed.render(conversation) == Renderer(tokenizer, "messages", None).render(conversation)
+    assert mixed.render(ROW) == Renderer(tokenizer, "prompt_completion", None).render(ROW)
+    assert mixed.prompt_ids(ROW) == Renderer(tokenizer, "prompt_completion", None).prompt_ids(ROW)
+    assert (mixed.reference(conversation), mixed.reference(ROW)) == ("hello", "hello")
+    assert len(mixed.render_all([conversation, ROW, text]).rows) == 3
+    assert mixed.stop_ids() == Renderer(tokenizer, "messages", None).stop_ids()
+    verify_mask(mixed, [conversation, ROW, text])
+
+
+def test_tools_and_calls_are_handed_to_a_template_that_knows_them() -> None:
+    tokenizer = byte_tokenizer(chat_template=WITH_TOOLS)
+    renderer = Renderer(tokenizer, "messages", None)
+    row = Row(1, messages=ANSWERED, tools=TOOLS)
+    call = '[call]weather{"city": "Bonn"}'
+
+    text = tokenizer.decode(renderer.render(row).input_ids)
+    assert text.startswith("<tools>{")
+    assert f"<assistant>{call}{EOS}<tool>rain{EOS}" in text
+    assert learned(renderer.render(row), tokenizer) == f"{call}{EOS}It rains.{EOS}"
+    assert renderer.reference(Row(1, messages=CALLING, tools=TOOLS)) == call
+    verify_mask(renderer, [row, Row(2, messages=CALLING, tools=TOOLS)])
+
+
+@pytest.mark.parametrize("template", [None, CHATML, NO_MARKERS])
+def test_tools_and_calls_are_text_where_the_template_knows_none(template: str | None) -> None:
+    tokenizer = byte_tokenizer(chat_template=template)
+    renderer = Renderer(tokenizer, "messages", None)
+    with_system = (Message("system", "Be brief."), *ANSWERED)
+    call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Bonn"}}\n</tool_call>'
+
+    text = tokenizer.decode(renderer.render(Row(1, messages=ANSWERED, tools=TOOLS)).input_ids)
+    assert '<tools>\n{"type": "function"' in text
+    assert "<tool_response>\nrain\n</tool_response>" in text
+    rendered = renderer.render(Row(1, messages=with_system, tools=TOOLS))
+    assert "Be brief.\n\nYou may call these functions" in tokenizer.decode(rendered.input_ids)
+    assert learned(rendered, tokenizer) == f"{call}{EOS}It rains.{EOS}"
+    silent = (with_system[0], with_system[1], replace(with_system[2], trains=False), *with_system[3:])
+    assert learned(renderer.render(Row(1, messages=silent, tools=TOOLS)), tokenizer) == f"It rains.{EOS}"
+    verify_mask(renderer, [Row(1, messages=with_system, tools=TOOLS), Row(2, messages=CALLING, tools=TOOLS)])
+
+
+def test_a_chat_that_the_assistant_begins_is_learned_from_its_answers() -> None:
+    tokenizer = byte_tokenizer(chat_template=NO_MARKERS)
+    row = Row(1, messages=(Message("assistant", "welcome"), *chat("hi", "hello").messages))
+
+    assert learned(Renderer(tokenizer, "messages", None).render(row), tokenizer) == f"hello{EOS}"
 
 
 def test_turns_that_a_template_rewrites_later_carry_no_loss() -> None:
