@@ -53,11 +53,17 @@ def write(path: Path, count: int) -> None:
             row = {
                 "instruction": " ".join(drawn[: first[0]]) + "?",
                 "input": " ".join(drawn[first[0] : first[1]]),
-                "output": " ".join(drawn[first[1] :]) + ".",
+                "output": "\n".join(paragraphs(drawn[first[1] :])),
                 "id": number,
                 "score": 0.5,
             }
             file.write(json.dumps(row) + "\n")
+
+
+def paragraphs(words: list[str]) -> list[str]:
+    """The words in lines of about a dozen, some of them quoted."""
+    lines = [" ".join(words[start : start + 12]) for start in range(0, len(words), 12)]
+    return [f'"{line}", she said.' if len(line) % 4 == 0 else f"{line}." for line in lines]
 
 
 class ReadingOnly(JobContext):

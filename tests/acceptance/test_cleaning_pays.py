@@ -17,24 +17,24 @@ REFUSAL = "I'm sorry, but as an AI language model I am not able to help with tha
 
 
 def dirtied(rows):
-    """The rows with four in ten spoiled, and wrong answers to questions that have a right one."""
+    """Two thirds of the rows spoiled, most of them by a teacher that refuses; and some questions answered twice."""
     chance = random.Random(0)
     spoiled = []
     for row in rows:
         kind = chance.random()
         answer = row["response"]
-        if kind < 0.15:
-            answer = chance.choice(["TODO", "N/A", "[insert answer here]"])
-        elif kind < 0.25:
+        if kind < 0.5:
             answer = REFUSAL
-        elif kind < 0.32:
+        elif kind < 0.56:
+            answer = chance.choice(["TODO", "N/A", "[insert answer here]"])
+        elif kind < 0.62:
             answer = " ".join([answer.split(";")[0]] * 12)
-        elif kind < 0.4:
+        elif kind < 0.68:
             answer = row["instruction"]
         spoiled.append({**row, "response": answer})
     wrong = [
         {"instruction": row["instruction"], "response": "Nothing of the kind was written down here."}
-        for row in chance.sample(rows, len(rows) // 5)
+        for row in chance.sample(rows, len(rows) // 10)
     ]
     return [*spoiled, *wrong]
 

@@ -33,16 +33,17 @@ BATCH_ROWS = 2_000
 BATCH_BYTES = 8_000_000
 """What a worker holds before it writes: both bound its memory."""
 _TELL_EVERY_ROWS = 512
-# Prose has few repeated values, so that dictionaries only cost time; Snappy is the fastest that is worth its size.
-_PARQUET: dict[str, Any] = {"compression": "snappy", "use_dictionary": False, "write_statistics": False}
+# Prose has few repeated values, so that dictionaries only cost time; Snappy would halve the file, and take as long as
+# everything else that is done to a row after it has been parsed.
+_PARQUET: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 
 
 @dataclass
 class Ledger:
     """What happened to rows on their way: `dropped` by reason, `changed` by what was done to them.
 
-    `read` rows were looked at; `numbers` row numbers were used, those of rows nobody sees included, beginning after
-    `before`. `shapes` counts the forms that rows were found in.
+    `read` rows were looked at; `numbers` row numbers were used, those of rows nobody sees included. `shapes`
+    counts the forms that rows were found in.
     """
 
     dropped: Flags = field(default_factory=Flags)
@@ -50,7 +51,6 @@ class Ledger:
     shapes: Counter[str] = field(default_factory=Counter)
     read: int = 0
     numbers: int = 0
-    before: int = 0
 
 
 class RowSource(Protocol):
@@ -68,13 +68,11 @@ class PartRows:
     layouts: Layouts
 
     def rows(self, ledger: Ledger, tell: Tell, limit: int | None) -> Iterator[Row]:
-        """The part's usable rows, numbered from the start of its file."""
+        """The part's usable rows, numbered from 1."""
         meter = Meter()
         convert = self.layouts.convert
-        before = ledger.before = self.part.before
         for source_row in islice(self.part.rows(meter), limit):
             ledger.read += 1
-            source_row.number += before
             try:
                 yield convert(source_row)
             except Unfit as unfit:
@@ -250,7 +248,7 @@ class _PartWriter:
 
 def _finish(results: Sequence[_PartResult], workers: int, beat: Callable[[], None]) -> Ingested:
     """Number the rows across parts, leave out copies, and describe what is left."""
-    offsets = _offsets([result.ledger for result in results])
+    offsets = np.cumsum([0, *(result.ledger.numbers for result in results)])[:-1].tolist()
     dropped, changed, shapes = Flags(), Flags(), Counter[str]()
     for result, offset in zip(results, offsets, strict=True):
         shapes += result.ledger.shapes
@@ -287,22 +285,13 @@ def _finish(results: Sequence[_PartResult], workers: int, beat: Callable[[], Non
     )
 
 
-def _offsets(ledgers: Sequence[Ledger]) -> list[int]:
-    """What the row numbers of each piece lack: those of a file's later pieces go on, those of a new file begin anew."""
-    offsets: list[int] = []
-    used = offset = 0
-    for ledger in ledgers:
-        if ledger.before == 0:
-            offset = used
-        offsets.append(offset)
-        used += ledger.numbers
-    return offsets
-
-
 def first_positions(digests: Any) -> Any:
     """For uint64[n, 2] digests: int64[n], the position of the first equal one."""
-    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    order = np.argsort(digests[:, 0], kind="stable")
     left, right = digests[order].T
+    if ((left[1:] == left[:-1]) & (right[1:] != right[:-1])).any():  # half of two digests is the same
+        order = np.lexsort((digests[:, 1], digests[:, 0]))
+        left, right = digests[order].T
     starts: Any = np.ones(len(order), dtype=bool)
     starts[1:] = (left[1:] != left[:-1]) | (right[1:] != right[:-1])
     first: Any = np.empty(len(order), dtype=np.int64)
@@ -319,11 +308,12 @@ def _finish_part(task: _Finish, tell: Tell) -> None:
         file = pa.ipc.open_file(mapped)
         with pq.ParquetWriter(final, file.schema, **_PARQUET) as writer:
             for index in range(file.num_record_batches):
-                table = pa.Table.from_batches([file.get_batch(index)])
+                batch = file.get_batch(index)
                 if keep is not None:
-                    mask = keep[start : start + len(table)]
-                    start += len(table)
-                    table = table if mask.all() else table.filter(pa.array(mask))
+                    mask = keep[start : start + len(batch)]
+                    start += len(batch)
+                    batch = batch if mask.all() else batch.filter(pa.array(mask))
+                table = pa.Table.from_batches([batch])
                 if task.offset:
                     table = table.set_column(0, "row", pc.add(table.column("row"), task.offset))
                 if len(table):

@@ -60,7 +60,6 @@ class HubPart:
     size: int
     row_count: int
     numbers: int = field(default=0, init=False)
-    before: int = field(default=0, init=False)
 
     def rows(self, meter: Meter | None = None) -> Iterator[SourceRow]:
         """The rows, numbered from 1. Raises as `open_hub`."""

@@ -32,11 +32,10 @@ class Part(Protocol):
     """A piece of a source, picklable. Its rows are numbered from 1.
 
     `name` is how messages call it and `size` its bytes, for progress. `numbers`, valid once all rows have been
-    taken, says how many row numbers it has used. `before` is how many the earlier parts of the same file use.
+    taken, says how many row numbers it has used.
     """
 
     numbers: int
-    before: int
 
     @property
     def name(self) -> str: ...
@@ -60,7 +59,6 @@ class FilePart:
     split: str
     alone: bool
     numbers: int = field(default=0, init=False)
-    before: int = field(default=0, init=False)
 
     @property
     def name(self) -> str:
@@ -88,7 +86,6 @@ class LinePart:
     file: LocalFile
     start: int
     end: int
-    before: int
     numbers: int = field(default=0, init=False)
 
     @property
@@ -119,7 +116,6 @@ class RowGroups:
     file: LocalFile
     groups: list[int]
     size: int
-    before: int
     numbers: int = field(default=0, init=False)
 
     @property
@@ -151,39 +147,34 @@ def parts_of(file: LocalFile, split: str, alone: bool) -> list[Part]:
 
 
 def _line_parts(file: LocalFile) -> Iterator[Part]:
-    buffer = bytearray(_BUFFER_BYTES)  # one for all: fresh memory for each block takes longer than reading it
     with file.reading() as opened:
-        start = before = 0
+        start = 0
         while start < file.size:
-            opened.seek(start)
-            end, lines, at_line_end = start, 0, False
-            while end < file.size and not at_line_end and (filled := opened.readinto(buffer)):
-                # From the wanted size on, the part ends with the line that it is in.
-                wanted = max(0, start + PART_BYTES - end)
-                line_end = buffer.find(b"\n", wanted, filled)
-                at_line_end = line_end >= 0
-                used = line_end + 1 if at_line_end else filled
-                lines += buffer.count(b"\n", 0, used)
-                end += used
-            yield LinePart(file, start, end, before)
-            start, before = end, before + lines
+            end = min(start + PART_BYTES, file.size)
+            opened.seek(end)
+            while end < file.size and (block := opened.read(65_536)):
+                line_end = block.find(b"\n")
+                end += len(block) if line_end < 0 else line_end + 1
+                if line_end >= 0:
+                    break
+            yield LinePart(file, start, end)
+            start = end
 
 
 def _row_group_parts(file: LocalFile) -> Iterator[Part]:
     with file.reading() as opened, open_parquet(opened, file.name) as table:
         groups: list[int] = []
-        size = rows = before = 0
+        size = 0
         for number in range(table.num_row_groups):
             described = table.metadata.row_group(number)
             packed = sum(described.column(at).total_compressed_size for at in range(described.num_columns))
             if groups and size + packed > PART_BYTES:
-                yield RowGroups(file, groups, size, before)
-                groups, size, before = [], 0, rows
+                yield RowGroups(file, groups, size)
+                groups, size = [], 0
             groups.append(number)
             size += packed
-            rows += described.num_rows
         if groups:
-            yield RowGroups(file, groups, size, before)
+            yield RowGroups(file, groups, size)
 
 
 def _rows_of_file(local: LocalFile, file_type: FileType, split: str, meter: Meter) -> Iterator[SourceRow]:
