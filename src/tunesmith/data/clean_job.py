@@ -63,8 +63,8 @@ def _clean(job: JobContext, request: CleanDatasetRequest) -> CleaningCard:
     job.phase("checking quality")
     assessment = assess(
         scratch,
-        ingested.rows_read,
-        ingested.dropped,
+        ingested.rows,
+        Flags(),  # what was left out is told by the cleaning; the report is about what is left
         workers,
         job.paths.scratch,
         heartbeat.stage(_WRITTEN, 1, 1),

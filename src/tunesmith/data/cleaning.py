@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tunesmith.data.ingestion import Ledger
 from tunesmith.data.parallel import Tell
-from tunesmith.data.quality.catalogue import CHECKS
+from tunesmith.data.quality.catalogue import CHECKS, MENDED_KINDS
 from tunesmith.data.quality.flags import Flags
 from tunesmith.data.quality.labels import Labels
 from tunesmith.data.quality.personal_data import PERSONAL_DATA_KINDS
@@ -17,15 +17,6 @@ from tunesmith.data.rows import Row, RowGroups, iter_tables, row_groups, rows_of
 from tunesmith.schemas.enums import Fix
 
 Mend = Callable[[str], str]
-
-_MENDED_KINDS: dict[Fix, tuple[str, ...]] = {
-    Fix.REPAIR_TEXT: ("mojibake", "control_character", "invisible_character", "html"),
-    Fix.STRIP_HTML: ("html",),
-    Fix.TRIM_SPACE: ("formatting",),
-    Fix.UNIFY_LABELS: ("label_variant",),
-    Fix.MASK_PERSONAL_DATA: PERSONAL_DATA_KINDS,
-    Fix.MASK_SECRETS: ("secret",),
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ def recipe_for(fixes: Sequence[Fix], found: Flags, rows: Path) -> Recipe:
             for row in found.rows(kind).tolist():
                 drops.setdefault(row, kind)
     mends = {
-        fix: frozenset(found.rows_with_any(_MENDED_KINDS[fix]).tolist()) for fix in fixes if not fix.drops
+        fix: frozenset(found.rows_with_any(MENDED_KINDS[fix]).tolist()) for fix in fixes if not fix.drops
     }
     labels = _usual_labels(rows) if mends.get(Fix.UNIFY_LABELS) else {}
     return Recipe(drops, mends, labels)
@@ -117,6 +108,8 @@ class CleanedRows:
             return replace(row, completion=self.recipe.labels.get(row.completion, row.completion))
         if fix is Fix.TRIM_SPACE:
             return _in_answers(row, str.strip)
+        if fix is Fix.STRIP_HTML:
+            return _without_html(row)
         return _everywhere(row, _MENDS[fix])
 
 
@@ -141,7 +134,6 @@ def _mask_secrets(text: str) -> str:
 
 _MENDS: dict[Fix, Mend] = {
     Fix.REPAIR_TEXT: repair,
-    Fix.STRIP_HTML: strip_html,
     Fix.MASK_PERSONAL_DATA: _mask_personal_data,
     Fix.MASK_SECRETS: _mask_secrets,
 }
@@ -150,11 +142,34 @@ _MENDS: dict[Fix, Mend] = {
 def _everywhere(row: Row, mend: Mend) -> Row:
     return replace(
         row,
-        prompt=mend(row.prompt),
+        prompt=_within(row.prompt, mend),
         completion=mend(row.completion),
         messages=tuple(replace(turn, content=mend(turn.content)) for turn in row.messages),
         rejected=mend(row.rejected),
     )
+
+
+def _without_html(row: Row) -> Row:
+    """Without the markup that nobody asked for: an answer keeps what its question is about."""
+    messages, asked = [], ""
+    for turn in row.messages:
+        context = asked if turn.role == "assistant" else ""
+        asked = turn.content if turn.role == "user" else asked
+        messages.append(replace(turn, content=strip_html(turn.content, context)))
+    return replace(
+        row,
+        prompt=_within(row.prompt, strip_html),
+        completion=strip_html(row.completion, row.prompt),
+        messages=tuple(messages),
+        rejected=strip_html(row.rejected, row.prompt),
+    )
+
+
+def _within(prompt: str, mend: Mend) -> str:
+    """A prompt mended but for the space around it: where the answer begins is part of the form that is learned."""
+    text = prompt.strip()
+    start = prompt.index(text)
+    return prompt[:start] + mend(text) + prompt[start + len(text) :]
 
 
 def _in_answers(row: Row, mend: Mend) -> Row:

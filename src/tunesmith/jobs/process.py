@@ -18,8 +18,9 @@ from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.lease import Lease
 from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.base import Document
-from tunesmith.schemas.enums import RunState
+from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import MissingExtra, OutOfMemory, TunesmithError
+from tunesmith.schemas.handles import work_of
 from tunesmith.schemas.runs import ErrorReport
 
 JobFunction = Callable[[JobContext], Document]
@@ -30,6 +31,7 @@ _EXTRA_MODULES = {
     "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",
     "safetensors", "matplotlib", "numpy", "msgspec", "xxhash", "chardet", "rensa", "ftfy", "py3langid",
 }  # fmt: skip
+_DATA_WORK = {Work.LOAD_DATASET, Work.CLEAN_DATASET, Work.BUILD_GOLDEN_SET}
 INSTALL_EXTRA = (
     "Install the training stack where the server runs: pip install 'tunesmith[train]'. Then call again."
 )
@@ -78,6 +80,11 @@ def translate(failure: BaseException, paths: HandlePaths) -> TunesmithError:
     if isinstance(failure, TunesmithError):
         return failure
     if isinstance(failure, MemoryError) or type(failure).__name__ == "OutOfMemoryError":
+        if work_of(paths.handle) in _DATA_WORK:
+            return OutOfMemory(
+                "The data needs more memory than a job may use.",
+                "Load fewer rows (max_rows), or split the file into smaller ones, and call again.",
+            )
         return OutOfMemory(
             "Memory ran out.", "Plan again with a smaller batch_size or max_length, or tuning_method='qlora'."
         )

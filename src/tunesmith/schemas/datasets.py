@@ -22,8 +22,8 @@ class QualityCheck(Document):
     """One check of the quality report. `rows` are source row numbers, from 1, at most ten of them.
 
     `share` is of the rows read. `kinds` tells what was found; `figures` holds measures such as an imbalance ratio;
-    `note` says what the check could not look at; `advice` what to do, and `fixes` what clean_dataset can
-    do about it, the usual one first; `is_choice` when it does that only if named.
+    `note` says what the check could not look at; `advice` what to do, `fixes` what clean_dataset
+    can do about it, and `proposed` what of that it does by itself.
     """
 
     verdict: Verdict
@@ -35,7 +35,7 @@ class QualityCheck(Document):
     note: str | None = _told_if_set(None)
     advice: str | None = _told_if_set(None)
     fixes: list[Fix] = _told_if_set([])
-    is_choice: bool = _told_if_set(False)
+    proposed: list[Fix] = _told_if_set([])
 
 
 class LoadDatasetRequest(Document):

@@ -32,7 +32,10 @@ async def build_golden_set(
     seed: Seed = 0,
     decontaminate_against: Annotated[
         list[str] | None,
-        Field(description="ds-… and gold-… handles that training rows may not overlap with either"),
+        Field(
+            max_length=20,
+            description="ds-… and gold-… handles that training rows may not overlap with either",
+        ),
     ] = None,
     retention_dataset_id: Annotated[
         str | None,

@@ -23,9 +23,7 @@ async def clean_dataset(
     dataset_id: DatasetId,
     fixes: Annotated[
         list[Fix] | None,
-        Field(
-            description="default: the first fix of each check that warned or failed, those of taste left out"
-        ),
+        Field(description="default: those that the quality report proposes"),
     ] = None,
     dry_run: Annotated[bool, Field(description="only count what would change")] = False,
 ) -> CleanDatasetResult:

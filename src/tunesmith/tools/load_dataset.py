@@ -126,13 +126,11 @@ def _cleaning(card: DatasetCard) -> list[NextCall]:
 
 
 def proposed_fixes(card: DatasetCard) -> list[Fix]:
-    """The first fix of each check that did not pass; those that are a matter of taste are left to the caller."""
-    first = {
-        check.fixes[0]
-        for check in card.quality.values()
-        if check.verdict is not Verdict.PASS and check.fixes and not check.is_choice
+    """What clean_dataset does when nobody names fixes: those proposed by checks that did not pass."""
+    proposed = {
+        fix for check in card.quality.values() if check.verdict is not Verdict.PASS for fix in check.proposed
     }
-    return [fix for fix in Fix if fix in first]
+    return [fix for fix in Fix if fix in proposed]
 
 
 def golden_size(rows: int) -> int:

@@ -86,7 +86,8 @@ def test_rows_with_the_named_defects_are_left_out_and_told_by_number(
     assert card.changed == {}
     cleaned, rows = result(store, card)
     assert [row.number for row in rows] == [number for number in range(1, 61) if number not in (6, 13)]
-    assert cleaned.quality["placeholder_outputs"].count == 1
+    assert cleaned.quality["placeholder_outputs"].verdict is Verdict.PASS
+    assert cleaned.quality["refusals"].count == 0
     dropped, _ = read_flags(store.handle(cleaned.dataset_id).flags)
     assert dropped.rows("refusal").tolist() == [13]
 
@@ -236,3 +237,31 @@ def test_the_report_of_the_cleaned_rows_no_longer_finds_what_was_mended(
     cleaned, _ = result(store, clean(start_job, dirty, Fix.MASK_PERSONAL_DATA, Fix.REPAIR_TEXT))
     assert json.loads(cleaned.quality["personal_data"].model_dump_json())["verdict"] == "pass"
     assert cleaned.quality["encoding_damage"].count == 0
+
+
+def test_markup_goes_and_the_form_of_the_prompt_and_what_was_asked_for_stay(
+    tmp_path: Path, load: Load, start_job: StartJob, store: Store
+) -> None:
+    rows = sound_rows()
+    rows[2]["instruction"] = "The table is scratched<br>what can be done about it?"
+    rows[4] = {
+        "instruction": "Write an HTML list of two fruits.",
+        "output": "<ul><li>Pear</li><li>Fig</li></ul>",
+    }
+    dataset = load(write_jsonl(tmp_path / "markup.jsonl", rows))
+    assert dataset.quality["encoding_damage"].kinds == {"html": 1}
+    assert dataset.quality["encoding_damage"].proposed == [Fix.STRIP_HTML]
+    _, kept = result(store, clean(start_job, dataset, Fix.STRIP_HTML))
+    assert kept[2].prompt.startswith("### Instruction\nThe table is scratched\nwhat can")
+    assert kept[2].prompt.endswith("\n\n### Response\n")
+    assert kept[4].completion == "<ul><li>Pear</li><li>Fig</li></ul>"
+
+
+def test_a_cleaned_dataset_proposes_nothing_that_has_been_done(
+    start_job: StartJob, store: Store, dirty: DatasetCard
+) -> None:
+    first = [fix for check in dirty.quality.values() for fix in check.proposed]
+    assert {Fix.DROP_PLACEHOLDERS, Fix.DROP_REFUSALS, Fix.REPAIR_TEXT, Fix.MASK_PERSONAL_DATA} <= set(first)
+    cleaned, _ = result(store, clean(start_job, dirty, *first))
+    assert [fix for check in cleaned.quality.values() for fix in check.proposed] == []
+    assert set(cleaned.checklist.values()) == {Verdict.PASS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tunesmith.schemas.enums import Fix
@@ -22,7 +23,7 @@ class Check:
 
     The check fails from `fail_share` of the rows read on, and warns from `warn_share` on: at once for defects that
     are plain, later for matters of degree, of which any real dataset has some. `fixes` are what clean_dataset can
-    do about it, the usual one first; `is_choice` when that is not to be done unless somebody asks for it.
+    do about it, mending before dropping; `is_choice` when none is to be done unless somebody asks for it.
     """
 
     line: str
@@ -275,4 +276,29 @@ CHECKS: dict[str, Check] = {
     ),
 }
 
+MENDED_KINDS: dict[Fix, tuple[str, ...]] = {
+    Fix.REPAIR_TEXT: ("mojibake", "control_character", "invisible_character"),
+    Fix.STRIP_HTML: ("html",),
+    Fix.TRIM_SPACE: ("formatting",),
+    Fix.UNIFY_LABELS: ("label_variant",),
+    Fix.MASK_PERSONAL_DATA: tuple(CHECKS["personal_data"].kinds),
+    Fix.MASK_SECRETS: tuple(CHECKS["secrets"].kinds),
+}
+"""The kinds of defect that each mending fix undoes."""
+
 CHECK_OF_KIND: dict[str, str] = {kind: name for name, check in CHECKS.items() for kind in check.kinds}
+
+
+def applicable(check: Check, kinds: Iterable[str]) -> list[Fix]:
+    """The check's fixes that can do something about these kinds."""
+    found = set(kinds)
+    return [fix for fix in check.fixes if fix.drops or found.intersection(MENDED_KINDS[fix])]
+
+
+def proposed(check: Check, kinds: Iterable[str]) -> list[Fix]:
+    """Those that clean_dataset takes by itself: what can be mended is mended; dropped is only what no fix mends."""
+    if check.is_choice:
+        return []
+    if any(not fix.drops for fix in check.fixes):
+        return [fix for fix in applicable(check, kinds) if not fix.drops]
+    return list(check.fixes[:1])

@@ -57,9 +57,8 @@ class Findings:
         for exchange in exchanges(row):
             prompt, answer = exchange.prompt, exchange.answer
             found = answer_kinds(prompt, answer) | text_kinds(answer, prompt)
-            if is_harmful(
-                answer
-            ):  # prompts are often what a model is to be kept from: it does not learn them
+            # Of the answer alone: prompts are often what a model is to be kept from, and are not learned.
+            if is_harmful(answer):
                 found.add("harmful")
             self.habits.add(row.number, answer, found)
             kinds |= found

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunesmith.data.quality.catalogue import CHECKLIST, CHECKS, Check
+import numpy as np
+
+from tunesmith.data.quality.catalogue import CHECKLIST, CHECKS, Check, applicable, proposed
 from tunesmith.data.quality.diversity import Diversity
 from tunesmith.data.quality.flags import Flags
 from tunesmith.data.quality.labels import DOMINANT_SHARE, IMBALANCE_RATIO, Balance
@@ -66,10 +68,7 @@ def _row_check(name: str, check: Check, measured: Measurements) -> QualityCheck:
     note = measured.notes.get(name)
     if not kinds:
         return QualityCheck(verdict=Verdict.PASS, note=note)
-    together = Flags()
-    together.merge(measured.dropped)
-    together.merge(measured.found)
-    rows = together.rows_with_any(kinds)
+    rows = np.union1d(measured.dropped.rows_with_any(kinds), measured.found.rows_with_any(kinds))
     share = len(rows) / max(1, measured.rows_read)
     return QualityCheck(
         verdict=_verdict(share, check),
@@ -79,8 +78,8 @@ def _row_check(name: str, check: Check, measured: Measurements) -> QualityCheck:
         kinds=kinds,
         note=note,
         advice=check.advice,
-        fixes=list(check.fixes),
-        is_choice=check.is_choice,
+        fixes=applicable(check, kinds),
+        proposed=proposed(check, kinds),
     )
 
 

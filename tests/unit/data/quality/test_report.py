@@ -101,3 +101,16 @@ def test_every_kind_has_one_check_and_every_fix_some() -> None:
 
 def test_a_message_names_the_most_frequent_kinds_first() -> None:
     assert summary(flags(empty=range(2), invalid_json=range(5))) == "invalid_json: 5, empty: 2"
+
+
+def test_what_can_be_mended_is_proposed_for_mending_and_only_where_that_helps() -> None:
+    def proposals(check: str, **found: range) -> list[Fix]:
+        return judge(measured(**found))[check].proposed
+
+    one = range(1, 2)
+    assert proposals("encoding_damage", html=one) == [Fix.STRIP_HTML]
+    assert proposals("encoding_damage", mojibake=one, html=one) == [Fix.REPAIR_TEXT, Fix.STRIP_HTML]
+    assert proposals("encoding_damage", replacement_character=one) == []
+    assert proposals("label_variants", rare_label=one) == []
+    assert proposals("placeholder_outputs", placeholder=one) == [Fix.DROP_PLACEHOLDERS]
+    assert proposals("language_mix", other_language=range(1, 100)) == []
