@@ -57,13 +57,22 @@ def strip_html(text: str, context: str = "") -> str:
 def redact(text: str, kinds: Collection[str] = (*PERSONAL_DATA_KINDS, "secret")) -> tuple[str, Counter[str]]:
     """A text with what is of these kinds replaced by [EMAIL], [PHONE], [SECRET] and so on; and how many of each kind.
 
-    The checks find nothing of these kinds in what is returned.
+    The checks find nothing of these kinds in what is returned. Where a stand-in lays bare the next number again and
+    again, because somebody glued hundreds together, all further digits become #.
     """
     counts: Counter[str] = Counter()
+    passes = 0
     while found := [one for one in _private(text) if one.kind in kinds]:
         counts.update(finding.kind for finding in found)
         text = _with_stand_ins(text, found)
+        passes += 1
+        if passes >= _MOST_PASSES:
+            text = _DIGIT.sub("#", text)
     return text, counts
+
+
+_MOST_PASSES = 20
+_DIGIT = re.compile(r"\d")
 
 
 def _private(text: str) -> list[Finding]:
@@ -99,7 +108,7 @@ def _decoded(text: str) -> str:
     """Line by line, so that a broken line does not depend on its neighbours."""
     from ftfy import fix_encoding
 
-    return "".join(fix_encoding(line) for line in text.splitlines(keepends=True))
+    return "\n".join(map(fix_encoding, text.split("\n")))
 
 
 def _unescaped(match: re.Match[str]) -> str:

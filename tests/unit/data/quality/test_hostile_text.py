@@ -34,7 +34,20 @@ def test_a_long_row_of_one_thing_is_checked_in_time(unit: str) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "unit", ["<p>", "&amp;", "\x1b[", "Ã©", "a@b.cd ", "\x00", "\u200b", "1 ", "-----BEGIN PRIVATE KEY-----"]
+    "unit",
+    [
+        "+1 555 010 0199",
+        "\x85",
+        "<p>",
+        "&amp;",
+        "\x1b[",
+        "Ã©",
+        "a@b.cd ",
+        "\x00",
+        "\u200b",
+        "1 ",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
 )
 def test_a_long_row_of_damage_is_repaired_in_time(unit: str) -> None:
     text = (unit * LENGTH)[: LENGTH // 2]
