@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from tunesmith.data.ingestion import Ledger
 from tunesmith.data.parallel import Tell
 from tunesmith.data.quality.catalogue import CHECKS, MENDED_KINDS
@@ -105,7 +107,7 @@ class CleanedRows:
 
     def _mended(self, row: Row, fix: Fix) -> Row:
         if fix is Fix.UNIFY_LABELS:
-            return replace(row, completion=self.recipe.labels.get(row.completion, row.completion))
+            return structs.replace(row, completion=self.recipe.labels.get(row.completion, row.completion))
         if fix is Fix.TRIM_SPACE:
             return _in_answers(row, str.strip)
         if fix is Fix.STRIP_HTML:
@@ -140,7 +142,7 @@ _MENDS: dict[Fix, Mend] = {
 
 
 def _everywhere(row: Row, mend: Mend) -> Row:
-    return replace(
+    return structs.replace(
         row,
         prompt=_within(row.prompt, mend),
         completion=mend(row.completion),
@@ -156,7 +158,7 @@ def _without_html(row: Row) -> Row:
         context = asked if turn.role == "assistant" else ""
         asked = turn.content if turn.role == "user" else asked
         messages.append(replace(turn, content=strip_html(turn.content, context)))
-    return replace(
+    return structs.replace(
         row,
         prompt=_within(row.prompt, strip_html),
         completion=strip_html(row.completion, row.prompt),
@@ -173,7 +175,7 @@ def _within(prompt: str, mend: Mend) -> str:
 
 
 def _in_answers(row: Row, mend: Mend) -> Row:
-    return replace(
+    return structs.replace(
         row,
         completion=mend(row.completion),
         messages=tuple(

@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -75,8 +75,7 @@ class Message:
     trains: bool = True
 
 
-@dataclass(slots=True)  # not frozen: a frozen one takes four times as long to make, and there are millions
-class Row:
+class Row(msgspec.Struct, gc=False):  # made several times as fast as a dataclass, and there are millions
     """One example, not to be changed. A conversation has `messages`; any other row has `prompt` (may be "") and
     `completion`.
 
@@ -89,7 +88,7 @@ class Row:
     prompt: str = ""
     completion: str = ""
     messages: tuple[Message, ...] = ()
-    extras: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, str] = msgspec.field(default_factory=dict)
     rejected: str = ""
     tools: str = ""
     notes: tuple[str, ...] = ()
@@ -97,7 +96,7 @@ class Row:
     def content(self) -> bytes:
         """What the example teaches, without where it came from, as unambiguous bytes."""
         if not self.messages:
-            return f"{len(self.prompt)}:{self.prompt}{self.completion}\0{self.rejected}".encode()
+            return pair_content(self.prompt, self.completion, self.rejected)
         turns = [
             [turn.role, turn.content, turn.tool_calls, turn.tool_call_id, turn.name, turn.trains]
             for turn in self.messages
@@ -112,6 +111,22 @@ class Row:
         """The length of everything in it that the model sees."""
         in_turns = sum(len(message.content) + len(message.tool_calls) for message in self.messages)
         return len(self.prompt) + len(self.completion) + in_turns
+
+
+def pair_content(prompt: str, completion: str, rejected: str = "") -> bytes:
+    """`Row.content` of a row that is no conversation."""
+    return f"{len(prompt)}:{prompt}{completion}\0{rejected}".encode()
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Rows as an Arrow table with the schema of `prompt_completion`, and their digests."""
+
+    table: Any
+    digests: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.table)
 
 
 def digest_of(content: bytes) -> bytes:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from tunesmith.data.rows import Message, Row, read_rows
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
@@ -92,7 +94,7 @@ def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row
     chats = [row for row in rows if renderer.is_chat(row)]
     with_system = bool(chats) and _takes_system(renderer, chats[0], _with_system(chats[0], prompt, lead))
     return [
-        replace(row, prompt=lead + row.prompt)
+        structs.replace(row, prompt=lead + row.prompt)
         if not renderer.is_chat(row)
         else _with_system(row, prompt, lead)
         if with_system
@@ -104,12 +106,12 @@ def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row
 def _with_system(row: Row, prompt: str, lead: str) -> Row:
     if row.messages[0].role == "system":
         return _with_lead(row, lead)
-    return replace(row, messages=(Message("system", prompt), *row.messages))
+    return structs.replace(row, messages=(Message("system", prompt), *row.messages))
 
 
 def _with_lead(row: Row, lead: str) -> Row:
     first = row.messages[0]
-    return replace(row, messages=(replace(first, content=lead + first.content), *row.messages[1:]))
+    return structs.replace(row, messages=(replace(first, content=lead + first.content), *row.messages[1:]))
 
 
 def _takes_system(renderer: Renderer, row: Row, row_with_system: Row) -> bool:

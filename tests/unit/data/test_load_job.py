@@ -165,6 +165,33 @@ def test_a_large_file_is_read_in_parts_and_numbered_as_if_it_were_one(
     assert numbers == [number for number in range(1, 3001) if number not in (1501, 2001, 2501)]
 
 
+def test_parts_whose_lines_or_copies_were_not_foreseen_are_stored_as_if_they_were_one(
+    tmp_path: Path, load: Load, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        json.dumps({"prompt": f"Question {number}?", "completion": f"Answer {number}."})
+        for number in range(3000)
+    ]
+    lines[20] = lines[21] = lines[5]  # copies within a part
+    lines[1500] = lines[20]
+    lines[700] = f"{lines[700]}\r{lines[701]}x\r{lines[702]}"  # three lines, where counting finds one
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("\n".join(lines).encode())
+    whole = load(path)
+    monkeypatch.setattr(parts, "SPLIT_BYTES", 10_000)
+    monkeypatch.setattr(parts, "PART_BYTES", 9_000)
+    monkeypatch.setattr(load_job, "PARALLEL_BYTES", 1_000)
+    card = load(path)
+    flags, expected = (read_flags(store.handle(each.dataset_id).flags)[0] for each in (card, whole))
+    assert card.dropped == whole.dropped == {"invalid_json": 1, "duplicate": 4}
+    assert card.fingerprint == whole.fingerprint
+    assert flags.rows("duplicate").tolist() == expected.rows("duplicate").tolist() == [21, 22, 705, 1503]
+    assert flags.of("duplicate").tolist() == expected.of("duplicate").tolist() == [6, 6, 703, 6]
+    stored, wanted = (read_rows(store.handle(each.dataset_id).rows) for each in (card, whole))
+    assert stored == wanted
+    assert [row.number for row in stored][-1] == 3002
+
+
 def test_the_rows_of_a_second_file_are_numbered_after_those_of_the_first(
     tmp_path: Path, load: Load, store: Store
 ) -> None:

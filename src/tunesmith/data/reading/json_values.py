@@ -17,7 +17,10 @@ _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_decode = msgspec.json.Decoder(float_hook=JsonNumber).decode
+_DECODER = msgspec.json.Decoder(float_hook=JsonNumber)
+decode_lines = _DECODER.decode_lines
+"""JSON texts with any white space between them, strictly; raises `UNDECODABLE`."""
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def json_row(number: int, data: bytes) -> SourceRow:
@@ -29,8 +32,8 @@ def json_row(number: int, data: bytes) -> SourceRow:
     row with `messages`.
     """
     try:
-        value = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = _DECODER.decode(data)
+    except UNDECODABLE:
         return _tolerant_row(number, data)
     if (
         len(data) > 2 * DEEPEST
@@ -110,12 +113,13 @@ def _without_lone_surrogates(text: str) -> tuple[str, bool]:
 
 def _names_a_key_twice(data: bytes, value: dict[str, Any]) -> bool:
     """Keys in the text, counted by the quote and colon behind each, against keys that were kept."""
-    if data.count(b'":') - data.count(b'\\":') == _count_keys(value):
+    if data.count(b'":') - data.count(b'\\":') == count_keys(value):
         return False
     return "duplicate_key" in _tolerant_row(0, data).notes
 
 
-def _count_keys(value: Any) -> int:
+def count_keys(value: Any) -> int:
+    """The members of an object and of all objects within it."""
     count = 0
     waiting = [value]
     while waiting:

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.data.reading.source_row import SourceRow
-from tunesmith.data.rows import Row
+from tunesmith.data.reading.source_row import SourceBlock, SourceRow
+from tunesmith.data.rows import Row, RowTable
 from tunesmith.data.shaping.asking import shown, unmapped
 from tunesmith.data.shaping.detection import find_shape, only_column
 from tunesmith.data.shaping.mapping import mapped_shape, roles_of, template_shape
 from tunesmith.data.shaping.pairs import PairShape
 from tunesmith.data.shaping.shape import Shape
-from tunesmith.data.shaping.texts import Unfit, is_blank, scalar_text, storable
+from tunesmith.data.shaping.texts import Unfit, extras_of, is_blank, storable
+from tunesmith.data.shaping.usual_pairs import UsualPairs
 from tunesmith.data.shaping.view import View, view_of
 from tunesmith.schemas.datasets import RowKind
 from tunesmith.schemas.enums import DataFormat
 from tunesmith.schemas.errors import InvalidArgument
 
-EXTRA_CHARACTERS = 200
 GROUPS = 64
 """Sets of columns, the commonest of a sample, that others are compared with."""
 REMEMBERED = 10_000
@@ -38,13 +38,14 @@ class _Route:
     """How rows of one set of columns are read.
 
     `extras` are the columns that play no part, with the names they are stored under; `paths` are columns that
-    lie inside others.
+    lie inside others. `usual` reads blocks of rows in which nothing is odd.
     """
 
     shape: Shape
     extras: tuple[tuple[str, str], ...]
     paths: Columns
     notes: tuple[str, ...]
+    usual: UsualPairs | None
 
 
 @dataclass
@@ -104,15 +105,18 @@ class Layouts:
         self.shapes[name] += 1
         return row
 
+    def convert_block(self, block: SourceBlock) -> RowTable | None:
+        """The rows of a block at once; None where one of them has to be looked at on its own."""
+        columns = tuple(block.values[0])
+        route = self._routes.get(columns) or self._route(columns, block.values[0])
+        table = None if route.usual is None else route.usual.read(block)
+        if table is not None:
+            self.shapes[route.shape.name] += len(block.values)
+        return table
+
     def _read(self, source_row: SourceRow, values: Mapping[str, Any], route: _Route) -> tuple[str, Row]:
         notes = [*source_row.notes, *route.notes]
-        extras = {}
-        for column, name in route.extras:
-            value = values[column]
-            text = value if type(value) is str else scalar_text(value)
-            if text is not None:
-                text = text[:EXTRA_CHARACTERS]
-                extras[name] = text if text.isascii() else storable(text)
+        extras = extras_of(values, route.extras)
         if route.paths:
             values = {**values, **{path: _at(values, path) for path in route.paths}}
         return route.shape.read(source_row.number, values, extras, notes, self.as_messages)
@@ -157,7 +161,10 @@ class Layouts:
             (column, storable(column)) for column in columns if column not in used or column in kept
         )
         rare = [column for column in columns if column not in used and self._is_rare(column)]
-        return _Route(shape, extras, paths, ("extra_field",) if rare else ())
+        usual = None
+        if isinstance(shape, PairShape) and shape.is_plain and not (rare or paths or self.as_messages):
+            usual = UsualPairs(shape.columns, columns, extras)
+        return _Route(shape, extras, paths, ("extra_field",) if rare else (), usual)
 
     def _is_rare(self, column: str) -> bool:
         return self.key_counts[column] < RARE_SHARE * self.sampled

@@ -52,6 +52,13 @@ class PairShape:
     def learned(self) -> str:
         return "response" if "response" in self.columns else "completion"
 
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but a question and its answer is taken from a row."""
+        return not (
+            self.several or self.conversational or "system" in self.columns or "tools" in self.columns
+        )
+
     def read(
         self,
         number: int,

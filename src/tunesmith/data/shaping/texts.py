@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from tunesmith.data.reading.source_row import JsonNumber
 
+EXTRA_CHARACTERS = 200
 NUMBERS = (bool, int, float, Decimal, JsonNumber)
 SCALARS = (str, bool, int, float, Decimal, date, time)
 
@@ -27,7 +28,7 @@ _ASSISTANT_PREFIX = re.compile(r"\s*(?:#{1,3} ?(?:Response|Assistant)|Assistant|
 _USER_PREFIX = re.compile(r"\s*(?:#{1,3} ?(?:Instruction|Human|User)|User|USER|Human|HUMAN)\s*:")
 _SYSTEM_PREFIX = re.compile(r"\s*(?:#{1,3} ?System|System|SYSTEM)\s*:")
 _PREFIX_OF_ROLE = {"assistant": _ASSISTANT_PREFIX, "user": _USER_PREFIX, "system": _SYSTEM_PREFIX}
-_PREFIX_STARTS = frozenset("#ABGHUS \t\n")
+PREFIX_STARTS = frozenset("#ABGHUS \t\n")
 """What a text begins with where one of these can match: quick to rule out."""
 
 
@@ -98,7 +99,7 @@ def storable(text: str) -> str:
 
 def scalar_text(value: Any) -> str | None:
     """A scalar of a column that plays no part, as text; None for everything else."""
-    if type(value) is int or isinstance(value, str):
+    if isinstance(value, str):
         return str(value)
     if not isinstance(value, SCALARS):
         return None
@@ -106,6 +107,19 @@ def scalar_text(value: Any) -> str | None:
         return _spelled(value)
     except Unfit:
         return ""
+
+
+def extras_of(values: Mapping[str, Any], columns: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The scalars in columns that play no part, as short texts, under the names given with the columns."""
+    extras = {}
+    for column, name in columns:
+        value = values[column]
+        kind = type(value)
+        text = value if kind is str else str(value) if kind is int else scalar_text(value)
+        if text is not None:
+            text = text[:EXTRA_CHARACTERS]
+            extras[name] = text if text.isascii() else storable(text)
+    return extras
 
 
 def spells_control_tokens(text: str) -> bool:
@@ -120,7 +134,7 @@ def spells_control_tokens(text: str) -> bool:
 
 def begins_with_role(text: str, role: str) -> bool:
     """Whether a turn repeats its own speaker, as in "User: hello"."""
-    if text[:1] not in _PREFIX_STARTS:
+    if text[:1] not in PREFIX_STARTS:
         return False
     pattern = _PREFIX_OF_ROLE.get(role)
     return pattern is not None and pattern.match(text) is not None
