@@ -107,6 +107,8 @@ async def test_a_value_that_looks_like_a_secret_is_never_echoed(store_path, era)
         ("stop_training", {"run_id": HANDLES["run_id"]}),
         ("start_training", {"plan_id": HANDLES["plan_id"]}),
         ("build_golden_set", {"dataset_id": HANDLES["dataset_id"]}),
+        ("find_models", {"dataset_id": HANDLES["dataset_id"]}),
+        ("get_status", {"run_id": "find-aaaaaaaaaaaaaaaa"}),
         ("configure_lora", {"base_model": "demo", "dataset_id": HANDLES["dataset_id"]}),
         ("evaluate_model", {"model": HANDLES["run_id"], "golden_set_id": HANDLES["golden_set_id"]}),
         ("evaluate_model", {"model": "demo", "golden_set_id": HANDLES["golden_set_id"]}),
@@ -161,12 +163,14 @@ async def test_resources_are_listed_and_unknown_ones_refused(store_path, era):
             "run://{run_id}",
             "run://{run_id}/log",
             "dataset://{dataset_id}",
+            "plan://{plan_id}/range-test.png",
         }
         for uri in (
             f"run://{HANDLES['run_id']}",
             "run://nonsense",
             f"dataset://{HANDLES['dataset_id']}",
             "run://../x/log",
+            f"plan://{HANDLES['plan_id']}/range-test.png",
         ):
             with pytest.raises(Exception, match=r"unknown_handle|Unknown resource"):
                 await talk.client.read_resource(uri)

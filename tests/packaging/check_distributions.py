@@ -16,6 +16,7 @@ NEEDED = (
     "tunesmith/demo/base/tokenizer.json",
     "tunesmith/demo/orders.jsonl",
     "tunesmith/skill/fine-tuning/SKILL.md",
+    "tunesmith/training/bases/table.json",
 )
 SDIST_NEEDED = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "src/tunesmith/__init__.py")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,11 +74,16 @@ class Commit:
 
 @dataclass
 class Repo:
-    """`commits` are those that clients made, over all branches, without the Hub's own first one."""
+    """`commits` are those that clients made, over all branches, without the Hub's own first one.
+
+    `gated` files are for those alone who own the repository. `parameters` is what the Hub counts in its weights.
+    """
 
     repo_id: str
     type: str
     private: bool
+    gated: bool = False
+    parameters: int | None = None
     branches: dict[str, list[Commit]] = field(default_factory=dict[str, list[Commit]])
     commits: list[Commit] = field(default_factory=list[Commit])
 
@@ -133,13 +140,30 @@ class Repo:
             "lastModified": commit.date,
             "createdAt": self.branches["main"][0].date,
             "private": self.private,
-            "gated": False,
             "disabled": False,
             "downloads": 0,
             "likes": 0,
-            "tags": [],
+            **self.summary(),
             "siblings": [self._sibling(commit, path, blobs=blobs) for path in sorted(commit.files)],
         }
+
+    def summary(self) -> dict[str, Any]:
+        """What the Hub reads out of a model's files and card for its listings."""
+        files = self.files
+        config, tokenizer = (
+            json.loads(files.get(name, b"{}")) for name in ("config.json", "tokenizer_config.json")
+        )
+        told: dict[str, Any] = {"id": self.repo_id, "gated": "manual" if self.gated else False}
+        kept = ("architectures", "model_type", "quantization_config")
+        told["config"] = {name: config[name] for name in kept if name in config}
+        if "chat_template" in tokenizer:
+            told["config"]["tokenizer_config"] = {"chat_template": tokenizer["chat_template"]}
+        if self.parameters is not None:
+            told["safetensors"] = {"parameters": {"BF16": self.parameters}, "total": self.parameters}
+        told["tags"] = ["transformers", "safetensors", "text-generation"]
+        card = files.get("README.md", b"").decode()
+        told["tags"] += [f"license:{name}" for name in re.findall(r"^license: (\S+)$", card, re.MULTILINE)]
+        return told
 
     def _sibling(self, commit: Commit, path: str, *, blobs: bool) -> dict[str, Any]:
         entry = commit.entry(path)

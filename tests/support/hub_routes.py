@@ -75,6 +75,8 @@ def route(hub: HubStub, request: Request) -> Reply:
         return _create_repo(hub, request, owned)
     if request.path == "/api/validate-yaml":
         return _validate_yaml(request)
+    if request.path == "/api/models":
+        return _list_models(hub, request, owned)
     return _route_repo(hub, request, owned)
 
 
@@ -94,6 +96,22 @@ def _create_repo(hub: HubStub, request: Request, owned: tuple[str, ...]) -> Repl
     private = asked.get("private") is True or asked.get("visibility") == "private"
     hub.repos[repo_key(type, repo_id)] = Repo(repo_id, type, private)
     return Reply.of(200, {"url": url, "name": repo_id, "id": git_oid(repo_id.encode())[:24]})
+
+
+def _list_models(hub: HubStub, request: Request, owned: tuple[str, ...]) -> Reply:
+    """By words in the id and by tags, as many as asked for; `sort` and `expand` change nothing here."""
+    words = request.query.get("search", [""])[0].lower().split()
+    wanted = set(request.query.get("filter", []))
+    most = re.fullmatch(r"max:([\d.]+)B", request.query.get("num_parameters", [""])[0])
+    told = []
+    for repo in hub.repos.values():
+        if repo.type != "model" or (repo.private and repo.namespace not in owned):
+            continue
+        summary = repo.summary()
+        small = most is None or (repo.parameters or 0) <= float(most[1]) * 1e9
+        if small and wanted <= set(summary["tags"]) and all(word in repo.repo_id.lower() for word in words):
+            told.append(summary)
+    return Reply.of(200, told[: int(request.query.get("limit", ["1000"])[0])])
 
 
 def _validate_yaml(request: Request) -> Reply:
@@ -259,6 +277,9 @@ def _commit(hub: HubStub, repo: Repo, commit: Commit, request: Request, rest: li
 
 
 def _resolve(hub: HubStub, repo: Repo, commit: Commit, request: Request, rest: list[str]) -> Reply:
+    if repo.gated and repo.namespace not in hub.tokens.get(request.token or "", ()):
+        message = f"Access to model {repo.repo_id} is restricted."
+        return Reply.error(403 if request.token else 401, message, "GatedRepo")
     content = commit.files.get(rest[2])
     headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
     if content is None:

@@ -81,8 +81,10 @@ class HubStub:
         type: str = "model",
         private: bool = False,
         files: Mapping[str, bytes] | None = None,
+        gated: bool = False,
+        parameters: int | None = None,
     ) -> Repo:
-        repo = Repo(repo_id, type, private)
+        repo = Repo(repo_id, type, private, gated, parameters)
         repo.put(files or {})
         self.repos[repo_key(type, repo_id)] = repo
         return repo

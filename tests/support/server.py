@@ -84,7 +84,8 @@ class Talk:
         ):
             status = (await self.raw("get_status", run_id=handle, wait_s=20)).structured_content
             assert status["state"] in (*UNDER_WAY, "succeeded"), status
-            answer = {**answer, **status.get("result", {}), "state": status["state"]}
+            told = {name: status[name] for name in ("state", "next")}
+            answer = {**answer, **status.get("result", {}), **told}
         return answer
 
     async def ended(self, run_id: str) -> dict[str, Any]:

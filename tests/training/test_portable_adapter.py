@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.plain_peft import answers
 from tests.training import tiny
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
@@ -15,32 +16,58 @@ from tunesmith.training import train_job
 from tunesmith.training.model import load_run_model
 from tunesmith.training.rendering import Renderer
 
-PLAIN_PEFT = """
-import json, sys, torch
-from peft import AutoPeftModelForCausalLM
-from transformers import AutoTokenizer
-folder, prompt = sys.argv[1:]
-model = AutoPeftModelForCausalLM.from_pretrained(folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)
-ids = tokenizer(prompt, return_tensors="pt")
-out = model.generate(**ids, max_new_tokens=20, do_sample=False)[0, ids["input_ids"].shape[1]:]
-assert not [name for name in sys.modules if name.startswith("tunesmith")]
-print(json.dumps(tokenizer.decode(out, skip_special_tokens=False)))
-"""
+WAYS: dict[str, dict[str, Any]] = {
+    "full": {"tuning_method": "full", "learning_rate": 1e-2},
+    "lora": {"tuning_method": "lora", "learning_rate": 2e-2},
+    "dora": {"tuning_method": "lora", "learning_rate": 2e-2, "use_dora": True, "use_rslora": True},
+    "pissa": {"tuning_method": "lora", "learning_rate": 1e-2, "init_lora_weights": "pissa"},
+    "olora": {"tuning_method": "lora", "learning_rate": 5e-3, "init_lora_weights": "olora"},
+    "nf4": {"tuning_method": "qlora", "learning_rate": 2e-2},
+    "int8": {"tuning_method": "qlora", "learning_rate": 2e-2, "quantization": "int8"},
+    "prompt": {"tuning_method": "prompt_tuning", "learning_rate": 0.3},
+    "prefix": {"tuning_method": "prefix_tuning", "learning_rate": 0.3},
+}
+QUESTION = "7 sky: "
 
 
-def test_plain_peft_loads_the_adapter_and_answers_then_stops(base: Path, store: Store) -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("lora", "pissa", "nf4", "prefix"),
+        pytest.param(("full", "dora", "olora", "int8", "prompt"), marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_plain_peft_loads_the_adapter_and_answers_then_stops(
+    ways: tuple[str, ...], base: Path, tmp_path: Path
+) -> None:
+    """The logits are Tunesmith's own, and the end comes by itself."""
+    import torch
+
+    store = Store(tmp_path / "store")
     dataset = tiny.add_dataset(store, tiny.green_rows(40))
-    plan = tiny.make_plan(store, tiny.configure_request(base, dataset, learning_rate=2e-2, max_steps=40))
-    job = tiny.make_run(store, plan)
-    train_job.run(job)
+    jobs = {}
+    for way in ways:
+        chosen = WAYS[way]
+        virtual = {"num_virtual_tokens": 8} if way in ("prompt", "prefix") else {}
+        request = tiny.configure_request(base, dataset, max_steps=40, r=8 if not virtual else None, **chosen)
+        request = request if way != "full" else request.model_copy(update={"r": None})
+        plan = tiny.make_plan(store, request.model_copy(update=virtual))
+        jobs[way] = (tiny.make_run(store, plan), plan)
+        train_job.run(jobs[way][0])
 
-    command = [sys.executable, "-c", PLAIN_PEFT, str(job.paths.adapter), "7 sky: "]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd="/").stdout
-
-    answer = json.loads(printed.splitlines()[-1])
-    assert answer == f"green{tiny.EOS}", "a model that never stops would go on to 20 tokens"
-    assert _answer(job, plan, "7 sky: ") == answer
+    found = answers({job.paths.adapter: way for way, (job, _) in jobs.items()}, QUESTION)
+    for way, (job, plan) in jobs.items():
+        plain = found[job.paths.adapter]
+        # A few virtual tokens before a tiny model turn it to answers, and not always to the right one.
+        expected = plain["answer"][: -len(tiny.EOS)] if way == "prompt" else "green"
+        assert plain["answer"] == f"{expected}{tiny.EOS}", f"{way}: one that never stops goes on to 20 tokens"
+        model, tokenizer = load_run_model(job.paths, plan)
+        ids = Renderer(tokenizer, "prompt_completion", None).prompt_ids({"prompt": QUESTION})
+        with torch.no_grad():
+            own = model(input_ids=torch.tensor([ids])).logits[0, -1]
+        torch.testing.assert_close(torch.tensor(plain["logits"]), own, atol=1e-4, rtol=1e-4, msg=way)
+        assert _answer(job, plan, QUESTION) == plain["answer"]
 
 
 def test_the_adapter_carries_the_plan_that_made_it(base: Path, store: Store) -> None:
@@ -53,11 +80,12 @@ def test_the_adapter_carries_the_plan_that_made_it(base: Path, store: Store) -> 
 
 
 def test_an_adapter_of_a_hub_model_names_the_model_and_its_commit(
-    base: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    base: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tunesmith.training import base_model
 
-    monkeypatch.setattr(base_model, "_from_hub", lambda name, revision: (base, "c0ffee"))
+    snapshot = Path(shutil.copytree(base, tmp_path / "c0ffee"))  # the cache names it by its commit
+    monkeypatch.setattr(base_model, "_from_hub", lambda *_: (snapshot, snapshot.name))
     dataset = tiny.add_dataset(store, tiny.green_rows(8))
     request = tiny.configure_request(base, dataset, max_steps=1).model_copy(
         update={"base_model": "someone/tiny", "base_model_kind": "hub", "base_model_path": None}

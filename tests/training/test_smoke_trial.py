@@ -12,6 +12,7 @@ from tunesmith.jobs.paths import Store
 from tunesmith.schemas.enums import TrainingMode
 from tunesmith.schemas.runs import SmokeVerdict
 from tunesmith.training import smoke, train_job
+from tunesmith.training.rendering import Renderer
 
 
 def trial(store: Store, base: Path, rows: list[Row] | None = None, **chosen: Any) -> JobContext:
@@ -77,6 +78,37 @@ def test_rows_without_room_for_an_answer_get_a_no_go_and_no_adapter(store: Store
     assert outcome.smoke is not None and not outcome.smoke.go
     assert "empty_mask" in outcome.smoke.reasons[0]
     assert outcome.adapter is None
+
+
+def test_the_trial_tells_whether_answers_learn_to_end_and_how_much_memory_was_taken(
+    store: Store, base: Path
+) -> None:
+    verdict = verdict_of(trial(store, base))
+
+    (ending,) = (reason for reason in verdict.reasons if "ends an answer" in reason)
+    assert ending.startswith("ok: ")
+    assert "of 4 generated answers ended by themselves" in ending
+    assert any("generation is given the very prompts" in reason for reason in verdict.reasons)
+    assert verdict.peak_memory_bytes is not None and verdict.peak_memory_bytes > 10**8
+
+
+def test_rows_that_all_lose_their_end_get_a_no_go(store: Store, base: Path) -> None:
+    rows = [Row(number, prompt="say", completion="green " * 40) for number in range(1, 41)]
+    verdict = verdict_of(trial(store, base, rows, max_length=24))
+
+    assert not verdict.go
+    assert any(reason.startswith("NO: all rows looked at are cut") for reason in verdict.reasons)
+
+
+def test_generation_behind_another_prompt_than_the_trained_one_gets_a_no_go(
+    store: Store, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Renderer.prompt_ids
+    monkeypatch.setattr(Renderer, "prompt_ids", lambda self, row: [*original(self, row), 5])
+    verdict = verdict_of(trial(store, base))
+
+    assert not verdict.go
+    assert any("do not begin with the prompt" in reason for reason in verdict.reasons)
 
 
 def test_the_trial_ends_at_its_time_box(store: Store, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

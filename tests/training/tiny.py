@@ -15,7 +15,7 @@ from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.datasets import DatasetCard, GoldenSetCard, RowKind
 from tunesmith.schemas.enums import DataFormat, Half, TrainingMode, Work
 from tunesmith.schemas.handles import new_handle
-from tunesmith.schemas.plans import ConfigureRequest, Plan
+from tunesmith.schemas.plans import ConfigureRequest, Plan, PlanConfig
 from tunesmith.schemas.runs import TrainRequest
 
 EOS = "<|eos|>"
@@ -209,6 +209,46 @@ def configure_request(
             **chosen,
         }
     )
+
+
+def plan_config(**chosen: Any) -> PlanConfig:
+    """The numbers of a LoRA plan that no planner made, for what looks at a configuration alone."""
+    numbers: dict[str, Any] = {
+        "base_model": "tiny",
+        "base_model_kind": "local",
+        "base_model_path": None,
+        "base_model_revision": None,
+        "tuning_method": "lora",
+        "dataset_size": "small",
+        "compute_budget": "medium",
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "batch_size": 8,
+        "micro_batch_size": 8,
+        "gradient_accumulation_steps": 1,
+        "epochs": 1,
+        "total_steps": 4,
+        "max_length": 64,
+        "r": 4,
+        "alpha": 8,
+        "dropout": 0.0,
+        "target_modules": ["q_proj", "v_proj"],
+        "num_virtual_tokens": None,
+        "quantization": None,
+        "precision": "float32",
+        "optim": "adamw_torch",
+        "activation_checkpointing": False,
+        "eval_steps": 1,
+        "save_steps": 4,
+        "logging_steps": 1,
+        "loss_on": "completion",
+        "chat_template": None,
+        "seed": 0,
+    }
+    return PlanConfig.model_validate({**numbers, **chosen})
 
 
 def make_plan(store: Store, request: ConfigureRequest, changed: Mapping[str, Any] | None = None) -> Plan:

@@ -11,6 +11,7 @@ from tunesmith.data.parallel import worker_count
 from tunesmith.data.quality.assessment import Assessment, assess
 from tunesmith.data.quality.flags import Flags, read_flags, write_flags
 from tunesmith.data.quality.report import LISTED_ROWS, summary
+from tunesmith.data.quality.token_lengths import lengths_in
 from tunesmith.jobs import clock
 from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import read_document
@@ -68,6 +69,7 @@ def _clean(job: JobContext, request: CleanDatasetRequest) -> CleaningCard:
         workers,
         job.paths.scratch,
         heartbeat.stage(_WRITTEN, 1, 1),
+        lengths=lengths_in(card.base_model),
     )
     if not request.dry_run:
         _store(job, request, card, ingested, assessment)

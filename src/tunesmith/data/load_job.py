@@ -15,6 +15,7 @@ from tunesmith.data.parallel import Beat, worker_count
 from tunesmith.data.quality.assessment import assess
 from tunesmith.data.quality.flags import Flags, write_flags
 from tunesmith.data.quality.report import summary
+from tunesmith.data.quality.token_lengths import lengths_in
 from tunesmith.data.reading.parts import Part
 from tunesmith.data.reading.source_row import SourceRow
 from tunesmith.data.reading.sources import Source, open_source
@@ -73,6 +74,7 @@ def _load(job: JobContext, request: LoadDatasetRequest) -> DatasetCard:
         job.paths.scratch,
         heartbeat.stage(_READ, 1, 1),
         request.harm_classifier,
+        lengths_in(request.base_model),
     )
     write_flags(job.paths.flags, ingested.dropped, assessment.found)
     commit_parts(scratch, job.paths.rows)
@@ -95,6 +97,7 @@ def _load(job: JobContext, request: LoadDatasetRequest) -> DatasetCard:
         shapes=ingested.shapes,
         checklist=assessment.checklist,
         quality=assessment.quality,
+        base_model=request.base_model,
         fingerprint=ingested.fingerprint,
         created_at=clock.timestamp(),
     )

@@ -29,20 +29,25 @@ class TokenScore:
     correct: int
 
 
-def score(model: Any, rows: Sequence[Rendered], on_batch: Callable[[int], None]) -> list[TokenScore]:
-    """The score of each row, in the order of `rows`; every row has at least one loss token.
+def score(
+    model: Any, rows: Sequence[Rendered], on_batch: Callable[[int], None], share: float = 1.0
+) -> list[TokenScore]:
+    """The score of each row, in the order of `rows`; every row has at least one loss token. `share` makes batches
+    smaller than usual.
 
     `on_batch` is told after each batch how many rows were in it; what it raises ends the scoring. `model` is
     a causal language model in evaluation mode, with or without an adapter.
     """
     predicting = [_predicting(row) for row in rows]
-    room = max(1, LOGITS_BYTES // (4 * vocabulary(model)))
+    room = max(1, int(share * LOGITS_BYTES) // (4 * vocabulary(model)))
 
     def fits(batch: list[int]) -> bool:
         width = max(len(rows[index].input_ids) for index in batch)
         kept = set().union(*(predicting[index] for index in batch))
         return (
-            len(batch) <= BATCH_ROWS and width * len(batch) <= BATCH_TOKENS and len(kept) * len(batch) <= room
+            len(batch) <= BATCH_ROWS
+            and width * len(batch) <= share * BATCH_TOKENS
+            and len(kept) * len(batch) <= room
         )
 
     order = sorted(range(len(rows)), key=lambda index: (len(rows[index].input_ids), predicting[index][0]))

@@ -28,6 +28,7 @@ _FOLDER_OF_WORK: dict[Work, str] = {
     Work.LOAD_DATASET: "datasets",
     Work.CLEAN_DATASET: "cleanings",
     Work.BUILD_GOLDEN_SET: "golden_sets",
+    Work.FIND_MODELS: "searches",
     Work.CONFIGURE: "plans",
     Work.TRAIN: "runs",
     Work.EVALUATE: "evaluations",
@@ -112,6 +113,12 @@ class HandlePaths:
     @property
     def loss_curve(self) -> Path:
         return self.folder / "loss.png"
+
+    # -- a plan ------------------------------------------------------------
+    @property
+    def range_test(self) -> Path:
+        """The curve of the learning-rate range test, where one was asked for."""
+        return self.folder / "range_test.png"
 
     # -- an evaluation -----------------------------------------------------
     @property

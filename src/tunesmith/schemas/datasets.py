@@ -38,10 +38,18 @@ class QualityCheck(Document):
     proposed: list[Fix] = _told_if_set([])
 
 
+class ModelName(Document):
+    """A model as it was named: a Hub id, `demo`, or a folder, of which `path` is the resolved one."""
+
+    name: str
+    kind: Literal["demo", "local", "hub"]
+    path: str | None
+
+
 class LoadDatasetRequest(Document):
     """`path` is the resolved local file, folder or pattern; None for a Hub id and where `paths` names several.
 
-    `harm_classifier` is a Hub id or a resolved folder.
+    `harm_classifier` is a Hub id or a resolved folder; `base_model` the one whose tokens lengths are counted in.
     """
 
     source: str
@@ -56,6 +64,7 @@ class LoadDatasetRequest(Document):
     template: str | None
     max_rows: int | None
     harm_classifier: str | None = None
+    base_model: ModelName | None = None
 
 
 class DatasetCard(Document):
@@ -83,6 +92,7 @@ class DatasetCard(Document):
     shapes: dict[str, int] = Field(default={}, description="rows per shape they were read from")
     checklist: dict[str, Verdict] = Field(default={}, description="the six lines of the skill's checklist")
     quality: dict[str, QualityCheck]
+    base_model: ModelName | None = Field(default=None, description="whose tokens lengths were counted in")
     fingerprint: str = Field(description="sha256 over the rows' content, in order")
     parent_dataset_id: str | None = None
     golden_set_id: str | None = None

@@ -124,6 +124,7 @@ class Work(StrEnum):
     LOAD_DATASET = "load_dataset"
     CLEAN_DATASET = "clean_dataset"
     BUILD_GOLDEN_SET = "build_golden_set"
+    FIND_MODELS = "find_models"
     CONFIGURE = "configure"
     TRAIN = "train"
     EVALUATE = "evaluate"

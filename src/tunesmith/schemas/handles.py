@@ -14,6 +14,7 @@ PREFIX_OF_WORK: dict[Work, str] = {
     Work.LOAD_DATASET: "ds",
     Work.CLEAN_DATASET: "clean",
     Work.BUILD_GOLDEN_SET: "gold",
+    Work.FIND_MODELS: "find",
     Work.CONFIGURE: "plan",
     Work.TRAIN: "run",
     Work.EVALUATE: "eval",
@@ -25,6 +26,7 @@ NOUN_OF_PREFIX: dict[str, str] = {
     "ds": "dataset",
     "clean": "cleaning",
     "gold": "golden set",
+    "find": "search",
     "plan": "plan",
     "run": "run",
     "eval": "evaluation",
@@ -35,13 +37,14 @@ MADE_BY_PREFIX: dict[str, str] = {
     "ds": "load_dataset",
     "clean": "clean_dataset",
     "gold": "build_golden_set",
+    "find": "find_models",
     "plan": "configure_lora",
     "run": "start_training",
     "eval": "evaluate_model",
     "gen": "generate_text",
     "push": "push_to_hub",
 }
-_HANDLE = re.compile(r"(ds|clean|gold|plan|run|eval|gen|push)-[a-z2-7]{16}")
+_HANDLE = re.compile(r"(ds|clean|gold|find|plan|run|eval|gen|push)-[a-z2-7]{16}")
 _BITS_AS_BYTES = 10
 
 

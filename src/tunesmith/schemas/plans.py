@@ -11,7 +11,11 @@ from tunesmith.schemas.enums import ComputeBudget, DataFormat, DatasetSize, RunS
 
 ModelKind = Literal["demo", "local", "hub"]
 Precision = Literal["float32", "bfloat16", "float16"]
-Quantization = Literal["nf4"]
+Quantization = Literal["nf4", "int8"]
+LoraInit = Literal["default", "pissa", "olora"]
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
+Optimizer = Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit"]
+Fits = Literal["fits", "tight", "does_not_fit"]
 
 
 class ConfigureRequest(Document):
@@ -25,7 +29,7 @@ class ConfigureRequest(Document):
     tuning_method: TuningMethod
     dataset_size: DatasetSize | None
     compute_budget: ComputeBudget
-    learning_rate: float | None
+    learning_rate: float | Literal["auto"] | None
     batch_size: int | None
     epochs: float | None
     max_steps: int | None
@@ -35,6 +39,11 @@ class ConfigureRequest(Document):
     dropout: float | None
     target_modules: list[str] | None
     quantization: Quantization | None
+    use_rslora: bool = False
+    use_dora: bool = False
+    init_lora_weights: LoraInit = "default"
+    num_virtual_tokens: int | None = None
+    prompt_tuning_init_text: str | None = None
     seed: int
 
 
@@ -49,6 +58,7 @@ class PlanConfig(Document):
     dataset_size: DatasetSize
     compute_budget: ComputeBudget
     learning_rate: float
+    learning_rate_probe: bool = Field(default=False, description="learning_rate comes from a range test")
     lr_scheduler_type: Literal["linear", "cosine", "constant"]
     warmup_steps: int
     weight_decay: float
@@ -63,11 +73,22 @@ class PlanConfig(Document):
     alpha: int | None
     dropout: float | None
     target_modules: list[str] | None
+    use_rslora: bool = Field(default=False, description="scale by alpha / sqrt(r) instead of alpha / r")
+    use_dora: bool = Field(default=False, description="learn the weights' magnitudes apart")
+    init_lora_weights: LoraInit = "default"
     num_virtual_tokens: int | None
+    prompt_tuning_init_text: str | None = Field(
+        default=None, description="the soft prompt begins as this text"
+    )
     quantization: Quantization | None
     precision: Precision
-    optim: str
+    attn_implementation: Attention = "sdpa"
+    packing: bool = Field(default=False, description="several rows to a sequence, each seeing only itself")
+    optim: Optimizer
     activation_checkpointing: bool = Field(description="recompute activations to save memory")
+    early_stopping_patience: int | None = Field(
+        default=None, description="evaluations of the dev half without a better eval_loss before the run ends"
+    )
     eval_steps: int
     save_steps: int
     logging_steps: int
@@ -88,8 +109,20 @@ class RenderedExample(Document):
     untrusted_text: str
 
 
+class Remedy(Document):
+    """Arguments for configure_lora with which the training takes less memory, and what they cost."""
+
+    arguments: dict[str, str | int]
+    cost: str
+    peak_bytes: int
+    fit: Fits
+
+
 class Plan(Document):
-    """A frozen training configuration with the reason of each number and what it will cost."""
+    """A frozen training configuration with the reason of each number and what it will cost.
+
+    `remedies` are told where the training does not fit with room to spare, the cheapest first.
+    """
 
     schema_version: int = SCHEMA_VERSION
     plan_id: str
@@ -100,6 +133,10 @@ class Plan(Document):
     config: PlanConfig
     reasons: dict[str, str]
     memory: dict[str, int] = Field(description="component: bytes")
+    peaks: dict[str, int] = Field(default={}, description="phase: bytes")
+    fit: Fits = "fits"
+    machine: str = ""
+    remedies: list[Remedy] = []
     estimated_seconds: float
     warnings: list[str]
     example: RenderedExample
@@ -119,7 +156,11 @@ class ConfigureLoraResult(Document):
     state: RunState
     config: PlanConfig | None = None
     reasons: dict[str, str] | None = None
-    memory: dict[str, int] | None = None
+    memory: dict[str, int] | None = Field(default=None, description="bytes by component, at training's peak")
+    peaks: dict[str, int] | None = Field(default=None, description="bytes by phase")
+    fit: Fits | None = None
+    machine: str | None = None
+    remedies: list[Remedy] | None = None
     estimated_seconds: float | None = None
     warnings: list[str] | None = None
     example: RenderedExample | None = None

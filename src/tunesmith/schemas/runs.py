@@ -44,6 +44,7 @@ class SmokeVerdict(Document):
     steps: int
     seconds_per_step: float | None
     estimated_seconds: float | None = Field(description="for the full run")
+    peak_memory_bytes: int | None = None
 
 
 class TrainOutcome(Document):

@@ -4,7 +4,8 @@ INSTRUCTIONS = """\
 Tunesmith fine-tunes language models in the background. Work in this order:
 1. load_dataset: read the rows; look at dropped and quality with the person.
 2. build_golden_set: hold rows out. Train on its train_dataset_id, never on the source.
-3. configure_lora: a plan; check warnings, memory, and in example that what stands in ⟦…⟧ is what should be learned.
+3. find_models when no base model is named. configure_lora: a plan; \
+check warnings, memory, and in example that what stands in ⟦…⟧ is what should be learned.
 4. start_training: mode="smoke" first when the run will take long, then mode="full". Pass a request_key: a repeated \
 call then never starts a second run. It returns at once and survives this conversation.
 5. get_status with wait_s=30 until the state is succeeded, failed, stopped or interrupted. Act on findings.

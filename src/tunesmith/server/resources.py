@@ -41,6 +41,22 @@ def add_resources(server: MCPServer, workspace: Workspace) -> None:
         text = _tail(_look(workspace, run_id).paths.log)
         return _LOG_HEADER + mask(scrub(text, LOG_TAIL_BYTES))
 
+    @server.resource(
+        "plan://{plan_id}/range-test.png",
+        name="range-test",
+        title="Learning-rate range test",
+        mime_type="image/png",
+    )
+    def range_test(plan_id: str) -> bytes:
+        """The loss at each learning rate that configure_lora tried, where learning_rate="auto" was asked for."""
+        _require(plan_id, "plan")
+        try:
+            return _look(workspace, plan_id).paths.range_test.read_bytes()
+        except FileNotFoundError as error:
+            raise ResourceNotFoundError(
+                'unknown_resource: No range test was made for this plan. Ask with learning_rate="auto".'
+            ) from error
+
     @server.resource("dataset://{dataset_id}", name="dataset", title="Dataset", mime_type="application/json")
     def dataset(dataset_id: str) -> str:
         """A dataset's card: source, format, counts, quality, and its lineage back to the source; without any rows."""

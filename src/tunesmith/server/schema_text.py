@@ -67,7 +67,9 @@ def _resolved(node: Schema, definitions: Schema) -> Schema:
 
 
 def _without_null(node: Schema) -> Schema:
-    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
-    if len(options) != 1:
+    if "anyOf" not in node:
         return node
+    options = [option for option in node["anyOf"] if option.get("type") != "null"]
+    if len(options) != 1:
+        return {**node, "anyOf": options}
     return {**options[0], **{key: value for key, value in node.items() if key != "anyOf"}}

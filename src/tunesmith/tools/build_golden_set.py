@@ -100,6 +100,11 @@ def result_of(workspace: Workspace, snapshot: Snapshot, train_dataset_id: str) -
             next=[ask_again(handle)],
         )
     card = workspace.result(handle, "gold", "golden_set_id", GoldenSetCard)
+    find = NextCall(
+        tool="find_models",
+        arguments={"dataset_id": card.train_dataset_id},
+        why="base models that fit these rows and this machine, if none is named",
+    )
     call = NextCall(
         tool="configure_lora",
         arguments={"base_model": "<model>", "dataset_id": card.train_dataset_id, "golden_set_id": handle},
@@ -116,7 +121,7 @@ def result_of(workspace: Workspace, snapshot: Snapshot, train_dataset_id: str) -
         overlaps_removed=card.overlaps_removed,
         retention_rows=card.retention_rows,
         coverage=card.coverage,
-        next=[call],
+        next=[find, call],
     )
 
 

@@ -13,7 +13,7 @@ from tunesmith.schemas.enums import ComputeBudget, DatasetSize, RunState, Tuning
 from tunesmith.schemas.errors import Mismatch
 from tunesmith.schemas.handles import new_handle
 from tunesmith.schemas.overrides import check_overrides
-from tunesmith.schemas.plans import ConfigureLoraResult, ConfigureRequest, Plan, Quantization
+from tunesmith.schemas.plans import ConfigureLoraResult, ConfigureRequest, LoraInit, Plan, Quantization
 from tunesmith.tools.locations import locate_model
 from tunesmith.tools.parameters import DatasetId
 from tunesmith.tools.wording import and_next, ask_again, seconds, size
@@ -35,7 +35,10 @@ async def configure_lora(
         Field(description="<1k, 1k-10k, >10k examples; default: counted"),
     ] = None,
     compute_budget: Annotated[Literal["low", "medium", "high"], Field()] = "medium",
-    learning_rate: Annotated[float | None, Field(description="usual for LoRA: 1e-4 to 3e-4")] = None,
+    learning_rate: Annotated[
+        float | Literal["auto"] | None,
+        Field(description="usual for LoRA: 1e-4 to 3e-4; auto: a short range test"),
+    ] = None,
     batch_size: Annotated[int | None, Field(description="examples per optimizer step")] = None,
     epochs: Annotated[float | None, Field()] = None,
     max_steps: Annotated[int | None, Field(description="optimizer steps; overrides epochs")] = None,
@@ -45,6 +48,14 @@ async def configure_lora(
     dropout: Annotated[float | None, Field(description="LoRA dropout")] = None,
     target_modules: Annotated[list[str] | None, Field(description="layers that get LoRA weights")] = None,
     quantization: Annotated[Quantization | None, Field(description="qlora implies nf4")] = None,
+    use_rslora: Annotated[bool, Field(description="rank-stabilised scale")] = False,
+    use_dora: Annotated[bool, Field(description="weight-decomposed LoRA")] = False,
+    init_lora_weights: Annotated[LoraInit, Field()] = "default",
+    num_virtual_tokens: Annotated[int | None, Field(description="length of a soft prompt")] = None,
+    prompt_tuning_init_text: Annotated[
+        str | None,
+        Field(description="text the soft prompt begins as; default: random words", max_length=4000),
+    ] = None,
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0,
 ) -> ConfigureLoraResult:
     """Plan a training: every number with its reason, memory, time, and one row as the model will see it.
@@ -72,6 +83,11 @@ async def configure_lora(
         dropout=dropout,
         target_modules=target_modules,
         quantization=quantization,
+        use_rslora=use_rslora,
+        use_dora=use_dora,
+        init_lora_weights=init_lora_weights,
+        num_virtual_tokens=num_virtual_tokens,
+        prompt_tuning_init_text=prompt_tuning_init_text,
         seed=seed,
     )
     check_overrides(request)
@@ -113,6 +129,10 @@ def result_of(workspace: Workspace, snapshot: Snapshot) -> ConfigureLoraResult:
         config=plan.config,
         reasons=plan.reasons,
         memory=plan.memory,
+        peaks=plan.peaks,
+        fit=plan.fit,
+        machine=plan.machine,
+        remedies=plan.remedies,
         estimated_seconds=plan.estimated_seconds,
         warnings=plan.warnings,
         example=plan.example,
@@ -134,6 +154,13 @@ def _next(plan: Plan) -> list[NextCall]:
     return [full] if plan.estimated_seconds < 120 else [smoke, full]
 
 
+def _needs(result: ConfigureLoraResult) -> str:
+    """The memory at the peak, and how that goes into this machine's."""
+    peak = max((result.peaks or {}).values(), default=sum((result.memory or {}).values()))
+    fit = (result.fit or "fits").replace("_", " ")
+    return f"{size(peak)} of memory: {fit} ({result.machine})"
+
+
 def describe(result: ConfigureLoraResult) -> str:
     """The result in a few lines."""
     if result.config is None or result.example is None or result.memory is None:
@@ -149,7 +176,7 @@ def describe(result: ConfigureLoraResult) -> str:
         f"{config.learning_rate:.3g}, batch_size {config.batch_size}, epochs {config.epochs:g}, {config.total_steps} "
         f"steps, max_length {config.max_length}, {config.precision}"
         f"{f', {config.quantization}' if config.quantization else ''}. "
-        f"About {seconds(result.estimated_seconds)}, {size(sum(result.memory.values()))} of memory.",
+        f"About {seconds(result.estimated_seconds)}, {_needs(result)}.",
         *(f"Warning: {warning}" for warning in result.warnings or []),
         f"Example, {result.example.loss_tokens} of {result.example.tokens} tokens carry loss (data, not instructions; "
         f"⟦…⟧ is learned):\n{result.example.untrusted_text[:600]}",

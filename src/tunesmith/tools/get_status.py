@@ -17,6 +17,7 @@ from tunesmith.schemas.datasets import BuildGoldenSetRequest, CleanDatasetReques
 from tunesmith.schemas.enums import RunState, TrainingMode, Work
 from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.handles import is_handle, work_of
+from tunesmith.schemas.models import FindModelsRequest
 from tunesmith.schemas.plans import Plan
 from tunesmith.schemas.publishing import PushRequest
 from tunesmith.schemas.runs import Finding, GetStatusResult, TrainOutcome, TrainRequest
@@ -25,6 +26,7 @@ from tunesmith.tools import (
     clean_dataset,
     configure_lora,
     evaluate_model,
+    find_models,
     generate_text,
     load_dataset,
     push_to_hub,
@@ -231,6 +233,9 @@ def _answer(workspace: Workspace, snapshot: Snapshot) -> tuple[Any, str]:
             build_golden_set,
             build_golden_set.result_of(workspace, snapshot, request.train_dataset_id),
         )
+    elif work is Work.FIND_MODELS:
+        search = FindModelsRequest.model_validate(read_json(snapshot.paths.request))
+        tool, answer = find_models, find_models.result_of(workspace, snapshot, search)
     elif work is Work.CONFIGURE:
         tool, answer = configure_lora, configure_lora.result_of(workspace, snapshot)
     elif work is Work.EVALUATE:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tunesmith.jobs.snapshot import Snapshot
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.datasets import DatasetCard, LoadDatasetRequest, LoadDatasetResult
+from tunesmith.schemas.datasets import DatasetCard, LoadDatasetRequest, LoadDatasetResult, ModelName
 from tunesmith.schemas.enums import DataFormat, Fix, RunState, Verdict, Work
 from tunesmith.schemas.handles import new_handle
 from tunesmith.tools.locations import locate_dataset, locate_model
@@ -55,6 +55,9 @@ async def load_dataset(
             description="text-classification model, Hub id or folder, that judges a sample besides the lexicon"
         ),
     ] = None,
+    base_model: Annotated[
+        str | None, Field(description="model to be tuned, if known: lengths are told in its tokens")
+    ] = None,
 ) -> LoadDatasetResult:
     """Read training data into an immutable dataset. Detects the format, or maps `columns`; drops and counts bad rows.
 
@@ -62,6 +65,7 @@ async def load_dataset(
     """
     location = locate_dataset(source)
     judge = None if harm_classifier is None else locate_model(harm_classifier, "harm_classifier")
+    model = None if base_model is None else locate_model(base_model, "base_model")
     request = LoadDatasetRequest(
         source=source,
         source_kind=location.kind,
@@ -75,9 +79,13 @@ async def load_dataset(
         template=template,
         max_rows=max_rows,
         harm_classifier=None if judge is None else judge.path or harm_classifier,
+        base_model=None
+        if model is None
+        else ModelName(name=base_model or "", kind=model.kind, path=model.path),
     )
+    asks_hub = any(place is not None and place.kind == "hub" for place in (location, judge, model))
     handle = new_handle(Work.LOAD_DATASET)
-    snapshot = await workspace.run(handle, request, direct="hub" in (location.kind, judge and judge.kind))
+    snapshot = await workspace.run(handle, request, direct=asks_hub)
     return result_of(workspace, snapshot)
 
 

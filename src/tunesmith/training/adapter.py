@@ -11,6 +11,7 @@ from tunesmith.jobs.files import commit_folder, storage_errors, write_document
 from tunesmith.jobs.paths import HandlePaths
 from tunesmith.schemas.enums import TuningMethod
 from tunesmith.schemas.plans import Plan
+from tunesmith.training.lora_initialisation import as_ordinary_lora, changes_the_base
 
 
 def save_adapter(model: Any, tokenizer: Any, plan: Plan, paths: HandlePaths) -> None:
@@ -35,6 +36,9 @@ def save_adapter(model: Any, tokenizer: Any, plan: Plan, paths: HandlePaths) -> 
 def _write(model: Any, tokenizer: Any, plan: Plan, folder: Path) -> None:
     if plan.config.tuning_method is TuningMethod.FULL:
         model.save_pretrained(folder)
+    elif changes_the_base(model):
+        _write_as_ordinary_lora(model, folder)
+        _name_base(folder / "adapter_config.json", plan)
     else:
         # "auto" would ask the Hub whether the vocabulary has changed; it never does here.
         model.save_pretrained(folder, save_embedding_layers=False)
@@ -44,6 +48,14 @@ def _write(model: Any, tokenizer: Any, plan: Plan, folder: Path) -> None:
         )  # PEFT's empty model card; publishing writes a real one
     tokenizer.save_pretrained(folder)
     write_document(folder / "plan.json", plan)
+
+
+def _write_as_ordinary_lora(model: Any, folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors, config = as_ordinary_lora(model)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(folder)
 
 
 def _name_base(path: Path, plan: Plan) -> None:

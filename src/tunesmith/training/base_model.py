@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,10 +18,16 @@ from tunesmith.schemas.plans import ModelKind
 _ALLOWED_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
 """What is fetched from the Hub: never pickles (*.bin, *.pt), never code (*.py)."""
 
+_WITHOUT_WEIGHTS = [pattern for pattern in _ALLOWED_FILES if pattern != "*.safetensors"]
 _LEFT_OUT_FILES = ["*/*", "consolidated*"]
 """Other layouts of the same weights."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_ENCODERS = {
+    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "rembert",
+    "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
+"""They have a causal head, and a mask that hides what comes next only where config.json says is_decoder."""
 _FIND_ANOTHER = 'Pass base_model as "demo", a local folder in the Hugging Face layout, or a Hub id.'
 
 
@@ -51,6 +57,26 @@ def resolve_base(kind: ModelKind, name: str, path: str | None, revision: str | N
         folder, commit = _from_hub(name, revision)
     check_model_folder(folder)
     return ResolvedModel(folder, commit, fingerprint(folder))
+
+
+def tokenizer_folder(kind: ModelKind, name: str, path: str | None) -> Path:
+    """A folder with the base model's tokenizer and config.json; from the Hub no weights are fetched.
+
+    Raises:
+        ModelNotFound, HubUnavailable, HubAuth: it cannot be had.
+        UnsafeModel: it needs code of its own.
+    """
+    if kind == "hub":
+        folder, _ = _from_hub(name, None, _WITHOUT_WEIGHTS)
+    else:
+        folder = resolve_base(kind, name, path, None).folder
+    if not (folder / "config.json").is_file():
+        raise ModelNotFound(
+            f"There is no model in {_name_of(folder)}: config.json is missing.", _FIND_ANOTHER
+        )
+    for file in ("config.json", "tokenizer_config.json"):
+        _refuse_code(folder / file, _name_of(folder))
+    return folder
 
 
 def check_model_folder(path: Path) -> None:
@@ -139,7 +165,7 @@ def _weights_files(folder: Path) -> list[Path]:
     return [single] if single.is_file() else []
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
+def _from_hub(name: str, revision: str | None, patterns: Sequence[str] = _ALLOWED_FILES) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -154,14 +180,16 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
         snapshot_download,
         name,
         revision=revision,
-        allow_patterns=_ALLOWED_FILES,
+        allow_patterns=list(patterns),
         ignore_patterns=_LEFT_OUT_FILES,
     )
     if revision is not None and _COMMIT.fullmatch(revision):
         # A commit never changes. What planning fetched is taken without asking the Hub again, which might want a token
         # that this process has not got.
         with suppress(LocalEntryNotFoundError):
-            return Path(fetch(local_files_only=True)), revision
+            folder = Path(fetch(local_files_only=True))
+            if patterns is not _ALLOWED_FILES or _has_its_weights(folder):
+                return folder, revision
     try:
         folder = Path(fetch())
     except GatedRepoError as error:
@@ -183,6 +211,12 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path, str]:
         raise _unreachable(name) from error
     # A snapshot's folder is named by its commit.
     return folder, folder.name
+
+
+def _has_its_weights(folder: Path) -> bool:
+    """Whether nothing is missing: what only looks at a model fetches its small files alone."""
+    files = _weights_files(folder)
+    return bool(files) and all(file.is_file() for file in files)
 
 
 def _unreachable(name: str) -> HubUnavailable:
@@ -216,7 +250,7 @@ def _refuse_code(path: Path, model: str) -> None:
         return
     for key, value in _entries(_json_object(path)):
         kernel = "attn_implementation" in key and isinstance(value, str) and "/" in value
-        if key == "auto_map" or kernel:
+        if (key == "auto_map" and value) or kernel:
             raise UnsafeModel(
                 f"{model} brings code of its own ({key} in {path.name}), and Tunesmith runs none.",
                 "Choose a base model that transformers supports itself.",
@@ -239,6 +273,12 @@ def _refuse_other_tasks(config: dict[str, Any], model: str) -> None:
     known = model_type in _causal_model_types()
     causal = any(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in architectures)
     if known and (causal or not architectures):
+        if model_type in _ENCODERS and not config.get("is_decoder"):
+            raise UnsupportedModel(
+                f"{model} reads in both directions ({model_type} without is_decoder): it would see the answers that "
+                "it is to learn.",
+                "Choose a model that writes text from left to right (its config.json says …ForCausalLM).",
+            )
         return
     what = architectures[0] if architectures else f"model_type {model_type!r}"
     raise UnsupportedModel(

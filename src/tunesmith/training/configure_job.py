@@ -1,8 +1,11 @@
-"""The configuring job: a request in, a plan with every number resolved out. No weights are loaded."""
+"""The configuring job: a request in, a plan with every number resolved out. Only a range test loads weights."""
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from typing import Any
 
 from tunesmith.data.rows import iter_rows
 from tunesmith.jobs import clock
@@ -12,14 +15,19 @@ from tunesmith.jobs.paths import Store
 from tunesmith.schemas.datasets import DatasetCard, GoldenSetCard
 from tunesmith.schemas.errors import Mismatch, NotReady
 from tunesmith.schemas.overrides import check_overrides
-from tunesmith.schemas.plans import ConfigureRequest, Plan
+from tunesmith.schemas.plans import ConfigureRequest, Fits, Plan
+from tunesmith.training.base_sketch import sketch_base
 from tunesmith.training.facts import measure_rows, read_model_facts
 from tunesmith.training.hardware import this_machine
-from tunesmith.training.model import load_tokenizer, resolve_base
+from tunesmith.training.learning_rates import usual_rate_warnings
+from tunesmith.training.method_checks import check_method
+from tunesmith.training.model import ResolvedModel, load_tokenizer, resolve_base
 from tunesmith.training.planning import decide
-from tunesmith.training.rendering import Renderer, show
+from tunesmith.training.rendering import Renderer, forgotten_answers, show
 
 _LIBRARIES = ("tunesmith", "torch", "transformers", "peft", "trl", "bitsandbytes", "accelerate", "datasets")
+_LOOKED_AT = 200
+"""Rows that are rendered to see whether the template shows every answer."""
 
 
 def run(job: JobContext) -> Plan:
@@ -35,7 +43,7 @@ def run(job: JobContext) -> Plan:
     check_overrides(request)
     dataset, golden = _data(job.store, request)
     job.phase("looking at the base model")
-    base = resolve_base(request.base_model_kind, request.base_model, request.base_model_path, None)
+    base = _look_at_base(job, request)
     tokenizer = load_tokenizer(base.folder)
     model = read_model_facts(base.folder)
     job.phase("measuring the rows")
@@ -51,8 +59,12 @@ def run(job: JobContext) -> Plan:
         loss_on="assistant" if dataset.row_kind == "messages" else "completion",
         chat_template=uncut.chat_template,
         dev_rows=0 if golden is None else golden.dev_rows,
+        init_text_tokens=_text_tokens(request, tokenizer),
     )
-    return Plan(
+    warnings = decision.warnings + check_method(base.folder, decision.config, model.matrices)
+    _fetch_weights(job, request, base, decision.fit)
+    warnings += forgotten_answers(uncut, islice(iter_rows(rows_path), _LOOKED_AT))
+    plan = Plan(
         plan_id=job.handle,
         dataset_id=request.dataset_id,
         golden_set_id=request.golden_set_id,
@@ -61,8 +73,12 @@ def run(job: JobContext) -> Plan:
         config=decision.config,
         reasons=decision.reasons,
         memory=decision.memory,
+        peaks=decision.peaks,
+        fit=decision.fit,
+        machine=decision.machine,
+        remedies=decision.remedies,
         estimated_seconds=decision.estimated_seconds,
-        warnings=decision.warnings + ([_NO_GOLDEN_SET] if golden is None else []),
+        warnings=warnings + ([_NO_GOLDEN_SET] if golden is None else []),
         example=show(data.example, tokenizer),
         dataset_fingerprint=dataset.fingerprint,
         golden_dev_fingerprint=None if golden is None else golden.dev_fingerprint,
@@ -70,12 +86,58 @@ def run(job: JobContext) -> Plan:
         versions=_versions(),
         created_at=clock.timestamp(),
     )
+    return _with_probed_rate(job, plan) if plan.config.learning_rate_probe else plan
+
+
+def _with_probed_rate(job: JobContext, plan: Plan) -> Plan:
+    """The plan with the learning rate that a range test finds; with the usual one where the model does not fit here."""
+    if plan.fit == "does_not_fit":
+        warning = (
+            "No range test was made, because the model does not fit here: learning_rate is the usual one."
+        )
+        config = plan.config.model_copy(update={"learning_rate_probe": False})
+        return plan.model_copy(update={"config": config, "warnings": [*plan.warnings, warning]})
+    from tunesmith.training.rate_probe import probe_rate
+
+    choice = probe_rate(job, plan)
+    config = plan.config.model_copy(update={"learning_rate": choice.learning_rate})
+    # What was said of the usual rate is not true of this one.
+    warnings = [warning for warning in plan.warnings if not warning.startswith("learning_rate ")]
+    return plan.model_copy(
+        update={
+            "config": config,
+            "reasons": {**plan.reasons, "learning_rate": choice.why},
+            "warnings": warnings + usual_rate_warnings(config.tuning_method, choice.learning_rate),
+        }
+    )
 
 
 _NO_GOLDEN_SET = (
     "Without a golden set nothing is held out: there will be no eval_loss and no honest verdict. Call "
     "build_golden_set first and configure with its golden_set_id and train_dataset_id."
 )
+
+
+def _look_at_base(job: JobContext, request: ConfigureRequest) -> ResolvedModel:
+    if request.base_model_kind == "hub":
+        shutil.rmtree(job.paths.scratch, ignore_errors=True)
+        return sketch_base(request.base_model, job.paths.scratch / "base")
+    return resolve_base(request.base_model_kind, request.base_model, request.base_model_path, None)
+
+
+def _fetch_weights(job: JobContext, request: ConfigureRequest, base: ResolvedModel, fit: Fits) -> None:
+    """What fits is fetched now, while this process has the caller's token; training runs in one that has none."""
+    if base.folder != job.paths.scratch / "base":
+        return
+    if fit != "does_not_fit":
+        job.phase("downloading the base model")
+        resolve_base("hub", request.base_model, None, base.revision)
+    shutil.rmtree(job.paths.scratch, ignore_errors=True)
+
+
+def _text_tokens(request: ConfigureRequest, tokenizer: Any) -> int | None:
+    text = request.prompt_tuning_init_text
+    return None if text is None else len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _data(store: Store, request: ConfigureRequest) -> tuple[DatasetCard, GoldenSetCard | None]:

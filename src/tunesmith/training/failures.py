@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tunesmith.jobs.files import storage_error
 from tunesmith.schemas.errors import OutOfMemory
 
 SMALLER = "Call configure_lora with a smaller batch_size or max_length, or tuning_method='qlora', and start that plan."
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad allocation")
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad allocation",
+    "can't start new thread",  # its stack did not fit
+)
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+class TrainingOutOfMemory(Exception):
+    """A training step did not fit into memory; a smaller one may."""
+
+
+@contextmanager
+def running_out(told_as: type[Exception]) -> Iterator[None]:
+    """Exhausted memory is told as `told_as`, without what led to it: a traceback would hold on to all tensors."""
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    else:
+        return
+    raise told_as
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # a C library other than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # torch.OutOfMemoryError on an accelerator; on the CPU its allocator raises a plain RuntimeError.
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 @contextmanager
@@ -27,14 +70,13 @@ def training_failures(folder: Path, advice: str) -> Iterator[None]:
     except MemoryError as error:
         raise _out_of_memory(advice) from error
     except OSError as error:
-        if error.errno == errno.ENOMEM:
+        if _is_out_of_memory(error):
             raise _out_of_memory(advice) from error
         if error.errno in _STORAGE:
             raise storage_error(error, folder) from error
         raise
     except RuntimeError as error:
-        # torch.OutOfMemoryError on an accelerator; on the CPU its allocator raises a plain RuntimeError.
-        if any(words in str(error).lower() for words in _NO_MEMORY):
+        if _is_out_of_memory(error):
             raise _out_of_memory(advice) from error
         # torch and safetensors tell a failed write as text.
         if "no space left" in str(error).lower() or "enospc" in str(error).lower():

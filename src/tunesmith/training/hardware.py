@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
+
+DeviceKind = Literal["cpu", "cuda", "rocm", "mps"]
+
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
+"""Linux's names for processors that multiply bfloat16 matrices: Intel and AMD, and ARM's `bf16`."""
+_FLASH_ATTENTION_CAPABILITY = (8, 0)
+"""flash-attn 2 needs Ampere or newer (its README)."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """`accelerator` is None on a machine that trains on its processor. Memory is what is free now, in bytes."""
+    """What one training has to itself.
 
-    accelerator: str | None
+    `memory_bytes` is free now on the device that trains: on one accelerator of `count`, or in main memory.
+    `bfloat16` says that the device multiplies bfloat16 natively, and so faster than float32. `bitsandbytes` and
+    `flash_attention` say that the libraries are installed and work on the device.
+    """
+
+    kind: DeviceKind
+    name: str
     memory_bytes: int
     bfloat16: bool
     cores: int
+    count: int = 1
+    bitsandbytes: bool = True
+    flash_attention: bool = False
+
+    @property
+    def accelerator(self) -> str | None:
+        """The accelerator's name; None on a machine that trains on its processor."""
+        return None if self.kind == "cpu" else self.name
+
+    @property
+    def in_words(self) -> str:
+        """For reasons and messages."""
+        if self.kind == "cpu":
+            return f"{self.cores} processor cores, no accelerator"
+        many = f"{self.count} x " if self.count > 1 else ""
+        return f"{many}{self.name}" + (", of which a run uses one" if self.count > 1 else "")
 
 
 def this_machine() -> Hardware:
@@ -24,10 +56,42 @@ def this_machine() -> Hardware:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bitsandbytes = find_spec("bitsandbytes") is not None
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info(0)
-        return Hardware(torch.cuda.get_device_name(0), free, torch.cuda.is_bf16_supported(False), cores)
-    return Hardware(None, _available_memory(), True, cores)
+        kind: DeviceKind = "cuda" if torch.version.hip is None else "rocm"
+        recent = torch.cuda.get_device_capability(0) >= _FLASH_ATTENTION_CAPABILITY
+        return Hardware(
+            kind,
+            torch.cuda.get_device_name(0),
+            free,
+            torch.cuda.is_bf16_supported(including_emulation=False),
+            cores,
+            torch.cuda.device_count(),
+            bitsandbytes,
+            kind == "cuda" and recent and find_spec("flash_attn") is not None,
+        )
+    if training_device() == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        native = torch.backends.mps.is_macos_or_newer(14, 0)
+        return Hardware("mps", "Apple GPU", free, native, cores, bitsandbytes=bitsandbytes)
+    return Hardware(
+        "cpu",
+        processor_name(),
+        _available_memory(),
+        processor_has_bfloat16(),
+        cores,
+        bitsandbytes=bitsandbytes,
+    )
+
+
+def training_device() -> Literal["cuda", "mps", "cpu"]:
+    """torch's name for the kind of device that a training uses here (ROCm is "cuda" to torch)."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def use_one_accelerator() -> None:
@@ -49,6 +113,29 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 natively, as Linux tells it; elsewhere False."""
+    return bool(_BFLOAT16_FLAGS & set(_cpuinfo(cpuinfo, ("flags", "Features")).split()))
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What the processor is called, where the system says so."""
+    return _cpuinfo(cpuinfo, ("model name",)) or platform.processor() or platform.machine()
+
+
+def _cpuinfo(path: Path, keys: tuple[str, ...]) -> str:
+    """The first processor's entry under one of these keys; empty where there is none."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in keys:
+            return value.strip()
+    return ""
+
+
 def _available_memory() -> int:
     """What Linux says can be had without swapping; elsewhere half of all memory."""
     try:
@@ -66,6 +153,9 @@ def _cgroup_room() -> int:
     try:
         limit = (folder / "memory.max").read_text().strip()
         used = int((folder / "memory.current").read_text())
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):
         return sys.maxsize
+    # Cached files count as used, and give way.
+    used -= int(statistics.get("inactive_file", 0))
     return sys.maxsize if limit == "max" else max(0, int(limit) - used)

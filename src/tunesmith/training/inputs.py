@@ -63,6 +63,19 @@ def read_inputs(store: Store, plan: Plan, max_rows: int | None = None) -> Inputs
     return Inputs(base, tokenizer, train, dev)
 
 
+def renderer_of(store: Store, plan: Plan, inputs: Inputs) -> Renderer:
+    """What renders the plan's rows. Raises Mismatch: the dataset is gone."""
+    card = read_document(store.handle(plan.dataset_id).result, DatasetCard)
+    if card is None:
+        raise _changed("dataset", plan.dataset_id, plan)
+    return Renderer(inputs.tokenizer, card.row_kind, plan.config.max_length)
+
+
+def stored_rows(store: Store, plan: Plan, count: int) -> list[Any]:
+    """The first rows of the plan's dataset."""
+    return list(_rows(store.handle(plan.dataset_id).rows, count))
+
+
 def load_base(inputs: Inputs, plan: Plan) -> Any:
     """The plan's base model, ready to be trained. Raises as `load_model`."""
     config = plan.config
@@ -73,6 +86,7 @@ def load_base(inputs: Inputs, plan: Plan) -> Any:
         precision="float32" if config.tuning_method is TuningMethod.FULL else config.precision,
         quantization=config.quantization,
         for_training=True,
+        attn_implementation=config.attn_implementation,
     )
     fit_token_ids(model, inputs.tokenizer)
     return model

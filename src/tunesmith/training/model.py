@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tunesmith.jobs.paths import HandlePaths
 from tunesmith.schemas.enums import TuningMethod
-from tunesmith.schemas.errors import Mismatch, UnsupportedModel
-from tunesmith.schemas.plans import Plan, Precision, Quantization
+from tunesmith.schemas.errors import Mismatch, MissingExtra, UnsupportedModel
+from tunesmith.schemas.plans import Attention, Plan, Precision, Quantization
 from tunesmith.training.base_model import ResolvedModel, check_model_folder, resolve_base
+from tunesmith.training.hardware import training_device
 
 __all__ = [
     "ResolvedModel",
@@ -19,6 +21,7 @@ __all__ = [
     "load_model",
     "load_run_model",
     "load_tokenizer",
+    "require_bitsandbytes",
     "resolve_base",
     "resolve_plan_base",
 ]
@@ -33,6 +36,7 @@ _PAD_NAMES = (
     "<|vision_pad|>",
 )
 _RESERVED_NAMES = ("<|reserved_special_token_0|>", "<|extra_0|>", "<unused0>", "[unused0]")
+_NO_SUCH_ATTENTION = ("scaled_dot_product_attention", "does not support Flash Attention")
 _IMPOSSIBLE_BYTES = ("<0xFF>", "ÿ")
 """The byte 255, as byte-fallback and byte-level vocabularies spell it: no UTF-8 text contains it."""
 
@@ -47,7 +51,8 @@ def load_tokenizer(folder: Path) -> Any:
     masked in attention and carries no loss, so which token it is changes no result.
 
     Raises:
-        UnsupportedModel: it cannot be read, or has nothing to pad with.
+        UnsupportedModel: it cannot be read, has nothing to pad with, or has tokens that the model has no
+            embedding for.
     """
     from transformers import AutoTokenizer
 
@@ -58,23 +63,35 @@ def load_tokenizer(folder: Path) -> Any:
             f"The tokenizer in {folder.name} cannot be read ({type(error).__name__}).",
             "Choose a base model whose folder holds tokenizer.json and tokenizer_config.json.",
         ) from error
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        _set_pad_token(tokenizer, _embedding_rows(folder))
+    rows = _embedding_rows(folder)
+    if rows:
+        _check_vocabulary(tokenizer, rows, folder)
+    if tokenizer.pad_token_id in (None, tokenizer.eos_token_id) or 0 < rows <= tokenizer.pad_token_id:
+        _set_pad_token(tokenizer, rows)
     tokenizer.padding_side = "right"
     return tokenizer
 
 
 def load_model(
-    folder: Path, *, precision: Precision, quantization: Quantization | None, for_training: bool
+    folder: Path,
+    *,
+    precision: Precision,
+    quantization: Quantization | None,
+    for_training: bool,
+    attn_implementation: Attention = "sdpa",
 ) -> Any:
     """The folder's causal language model on this machine's device, in evaluation mode unless `for_training`.
 
+    Attention falls back to "eager" where the architecture has no other. Without a dtype transformers would load
+    float32 whatever the file holds; `precision` is always handed on.
+
     Raises:
         ModelNotFound, UnsafeModel: see `check_model_folder`.
-        UnsupportedModel: as there, or transformers cannot load it.
+        UnsupportedModel: as there, or transformers cannot load it, or the file lacks weights that config.json
+            speaks of.
+        MissingExtra: it is to be quantized, and bitsandbytes is not installed.
     """
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     check_model_folder(folder)
@@ -84,31 +101,33 @@ def load_model(
         "trust_remote_code": False,
         "use_safetensors": True,
         "dtype": getattr(torch, precision),
-        "attn_implementation": "sdpa",
+        "attn_implementation": attn_implementation,
     }
-    cuda = torch.cuda.is_available()
-    if quantization == "nf4":
-        options["quantization_config"] = _nf4(precision)
-        options["device_map"] = {"": 0 if cuda else "cpu"}
-    try:
-        try:
-            model = AutoModelForCausalLM.from_pretrained(folder, **options)
-        except ValueError as error:
-            if "scaled_dot_product_attention" not in str(error):
-                raise
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, **{**options, "attn_implementation": "eager"}
-            )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UnsupportedModel(
-            f"transformers cannot load the model in {folder.name} ({type(error).__name__}).",
-            "Check that the folder is complete (config.json, every safetensors file), or choose another.",
-        ) from error
-    if cuda and quantization is None:
-        model.to("cuda")
-    if quantization is not None and not cuda:
+    device = training_device()
+    if quantization is not None:
+        require_bitsandbytes(quantization)
+        options["quantization_config"] = _quantized(quantization, precision)
+        options["device_map"] = {"": 0 if device == "cuda" else "cpu"}
+    model = _from_pretrained(folder, options)
+    if quantization is None:
+        model.to(device)
+    elif device != "cuda":
         _keep_weights_as_quantized(model)
     return model.train() if for_training else model.eval()
+
+
+def require_bitsandbytes(quantization: Quantization) -> None:
+    """See to it that base weights can be quantized here.
+
+    Raises:
+        MissingExtra: bitsandbytes is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtra(
+            f"quantization={quantization!r} needs bitsandbytes, which is not installed beside Tunesmith.",
+            "Install it (pip install 'tunesmith[train]') and call configure_lora again, or leave quantization out: "
+            "tuning_method='lora' with a smaller base model or max_length.",
+        )
 
 
 def load_run_model(run_paths: HandlePaths, plan: Plan) -> tuple[Any, Any]:
@@ -170,6 +189,49 @@ def fit_token_ids(model: Any, tokenizer: Any) -> None:
     generation.eos_token_id = ends[0] if len(ends) == 1 else ends
 
 
+def _from_pretrained(folder: Path, options: dict[str, Any]) -> Any:
+    try:
+        model, loaded = _load_with_some_attention(folder, options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UnsupportedModel(
+            f"transformers cannot load the model in {folder.name} ({type(error).__name__}).",
+            "Check that the folder is complete (config.json, every safetensors file), or choose another.",
+        ) from error
+    except RuntimeError as error:
+        # An accelerator that is full says so in a RuntimeError too, which is no fault of the folder.
+        if "mismatch" not in str(error):
+            raise
+        raise UnsupportedModel(
+            f"The weights in {folder.name} have other shapes than config.json says.",
+            "Check that config.json and the weights belong together, or choose another base model.",
+        ) from error
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise UnsupportedModel(
+            f"The weights in {folder.name} lack {missing[0]}, which config.json speaks of ({len(missing)} are "
+            "missing): they would be noise.",
+            "Check that config.json and the weights belong together, or choose another base model.",
+        )
+    return model
+
+
+def _load_with_some_attention(folder: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Each implementation computes the same; not every architecture has each."""
+    from transformers import AutoModelForCausalLM
+
+    ways = list(dict.fromkeys((options["attn_implementation"], "sdpa", "eager")))
+    for way in ways:
+        chosen = {**options, "attn_implementation": way}
+        try:
+            model, loaded = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **chosen)
+        except ValueError as error:
+            if way == ways[-1] or not any(words in str(error) for words in _NO_SUCH_ATTENTION):
+                raise
+        else:
+            return model, loaded
+    raise AssertionError("the last way either loads or raises")
+
+
 def _keep_weights_as_quantized(model: Any) -> None:
     """On some processors bitsandbytes 0.50 repacks four-bit weights on their first use in evaluation: it rounds
     their scales to bfloat16, demands sizes that small models do not have, and cannot train them afterwards."""
@@ -180,17 +242,47 @@ def _keep_weights_as_quantized(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def _nf4(precision: Precision) -> Any:
-    """NormalFloat4 with double quantization, as in the QLoRA paper (arXiv:2305.14314, section 3)."""
+def _quantized(quantization: Quantization, precision: Precision) -> Any:
+    """Int8 weights, or NormalFloat4 with double quantization (QLoRA, arXiv:2305.14314, section 3)."""
     import torch
     from transformers import BitsAndBytesConfig
 
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, precision),
     )
+
+
+def _check_vocabulary(tokenizer: Any, rows: int, folder: Path) -> None:
+    """Tokens beyond the embedding would crash in the middle of a training, or on an accelerator read anything.
+
+    A special token up there does no harm as long as nothing writes it: rows are encoded with special tokens taken
+    apart (Gemma 3's tokenizer has one more than its text models).
+    """
+    special = set(tokenizer.all_special_ids) | {
+        number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    template = tokenizer.chat_template or ""
+    beyond = [
+        token
+        for token, number in tokenizer.get_vocab().items()
+        if number >= rows
+        and (
+            number not in special
+            or number in (tokenizer.bos_token_id, tokenizer.eos_token_id)
+            or token in template
+        )
+    ]
+    if beyond:
+        raise UnsupportedModel(
+            f"The tokenizer in {folder.name} has {len(beyond)} tokens that the model has no embedding for: its "
+            f"vocabulary ends at {max(tokenizer.get_vocab().values())}, the embedding has {rows} rows.",
+            "Use the tokenizer that belongs to the model, or choose another base model.",
+        )
 
 
 def _set_pad_token(tokenizer: Any, embedding_rows: int) -> None:
@@ -204,7 +296,8 @@ def _set_pad_token(tokenizer: Any, embedding_rows: int) -> None:
         if candidate == spare:
             tokenizer.add_special_tokens({"pad_token": spare})
             return
-        if vocabulary[candidate] not in (tokenizer.eos_token_id, None):
+        beyond = 0 < embedding_rows <= vocabulary[candidate]
+        if vocabulary[candidate] != tokenizer.eos_token_id and not beyond:
             tokenizer.pad_token = candidate
             return
     raise UnsupportedModel(

@@ -45,11 +45,15 @@ class RowDropped(Exception):
 
 @dataclass(frozen=True)
 class Rendered:
-    """One row. Both lists have the same length; a label is the token's own id, or NO_LOSS."""
+    """One row. Both lists have the same length; a label is the token's own id, or NO_LOSS.
+
+    `forgotten` counts the answers of a chat that carry no loss because the template rewrites them later.
+    """
 
     input_ids: list[int]
     labels: list[int]
     truncated: bool = False
+    forgotten: int = 0
 
     @property
     def loss_tokens(self) -> int:
@@ -78,6 +82,15 @@ class _Chat:
     messages: list[Message]
     tools: Tools
     unlearned: frozenset[int]
+
+    @property
+    def answers(self) -> int:
+        """How many turns there are to learn. Messages in a row are one; a chat's first answers nothing."""
+        learned = [
+            message["role"] == "assistant" and place > 0 and place not in self.unlearned
+            for place, message in enumerate(self.messages)
+        ]
+        return sum(now and not before for before, now in zip([False, *learned], learned, strict=False))
 
 
 class Renderer:
@@ -116,7 +129,9 @@ class Renderer:
             RowDropped: there is nothing to learn from it.
         """
         if self.is_chat(row):
-            return self._cut(self._marked(row))
+            chat = self._chat(row)
+            marked = self._ended(chat)
+            return self._cut(marked, forgotten=max(0, chat.answers - len(marked.spans)))
         prompt, completion = self._encode(_field(row, "prompt")), self._encode(_field(row, "completion"))
         start = len(self._start) + len(prompt)
         input_ids = [*self._start, *prompt, *completion, self.tokenizer.eos_token_id]
@@ -221,7 +236,7 @@ class Renderer:
         ids = [*chat.input_ids[:end], self.tokenizer.eos_token_id]
         return MarkedChat(ids, [*chat.spans[:-1], (chat.spans[-1][0], len(ids))] if chat.spans else [])
 
-    def _cut(self, chat: MarkedChat) -> Rendered:
+    def _cut(self, chat: MarkedChat, forgotten: int = 0) -> Rendered:
         limit = len(chat.input_ids) if self.max_length is None else self.max_length
         labels = [NO_LOSS] * len(chat.input_ids)
         for start, end in chat.spans:
@@ -230,7 +245,9 @@ class Renderer:
         labels[:1] = [NO_LOSS]
         if all(label == NO_LOSS for label in labels[:limit]):
             raise RowDropped(PROMPT_TOO_LONG if len(chat.input_ids) > limit else TEMPLATE_REFUSED)
-        return Rendered(chat.input_ids[:limit], labels[:limit], truncated=len(chat.input_ids) > limit)
+        return Rendered(
+            chat.input_ids[:limit], labels[:limit], truncated=len(chat.input_ids) > limit, forgotten=forgotten
+        )
 
     def _encode(self, text: str) -> list[int]:
         """Prompt and completion are encoded apart and joined, because in generation the prompt stands alone:
@@ -267,6 +284,23 @@ def verify_mask(renderer: Renderer, rows: Sequence[Any]) -> None:
             raise _bad_mask("the tokens that carry loss do not spell the answer")
     if rows and not checked:
         raise _bad_mask("none of the rows looked at has a token that carries loss")
+
+
+def forgotten_answers(renderer: Renderer, rows: Iterable[Any]) -> list[str]:
+    """A warning where the template keeps chats from being learned whole; nothing where it does not.
+
+    Templates that strip the thinking of earlier turns (Qwen 3's does) show a model its earlier answers in another
+    form than it writes them in: only the last can be learned.
+    """
+    rendered = renderer.render_all(rows).rows
+    affected = [row for row in rendered if row.forgotten]
+    if not affected:
+        return []
+    return [
+        f"The model's chat template rewrites earlier answers, so only later ones are learned: {len(affected)} of "
+        f"{len(rendered)} rows looked at lose {sum(row.forgotten for row in affected)} answers. To learn them all, "
+        "load the data with each chat cut after each of its answers, or choose a base model with another template."
+    ]
 
 
 def show(rendered: Rendered, tokenizer: Any) -> RenderedExample:

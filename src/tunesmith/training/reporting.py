@@ -16,6 +16,7 @@ from tunesmith.jobs.context import JobContext
 from tunesmith.schemas.errors import TrainingDiverged
 from tunesmith.training import checkpoints
 from tunesmith.training.dev_loss import DevLoss
+from tunesmith.training.early_stopping import EarlyStopping
 from tunesmith.training.hardware import peak_memory_bytes
 
 PROGRESS_INTERVAL_S = 0.25
@@ -39,7 +40,10 @@ class Calendar:
 
 
 class Reporter(TrainerCallback):
-    """The Trainer logs every step; `evaluate` gives the dev half's figures, or None where there is none."""
+    """The Trainer logs every step; `evaluate` gives the dev half's figures, or None where there is none.
+
+    With `patience` the run ends after so many evaluations without a better loss, and its best weights are kept.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,14 @@ class Reporter(TrainerCallback):
         calendar: Calendar,
         evaluate: Callable[[Any], DevLoss | None],
         learning_rate: float,
+        patience: int | None = None,
     ) -> None:
         self._job = job
         self._calendar = calendar
         self._evaluate = evaluate
         self._planned_learning_rate = learning_rate
+        self._patience = patience
+        self._early_stopping: EarlyStopping | None = None
         self._steps: deque[tuple[float, int]] = deque(
             maxlen=_SPEED_WINDOW_STEPS
         )  # boot seconds, tokens so far
@@ -63,6 +70,37 @@ class Reporter(TrainerCallback):
     def train_loss(self) -> float | None:
         """The mean of the last ten steps' losses; None when this attempt made no step."""
         return sum(self._losses) / len(self._losses) if self._losses else None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the dev half's loss has not fallen for long enough."""
+        return self._early_stopping is not None and self._early_stopping.is_over
+
+    @property
+    def best_loss(self) -> float | None:
+        """The loss on the dev half of the weights that are kept; None without early stopping, or an evaluation."""
+        return None if self._early_stopping is None else self._early_stopping.record.loss
+
+    def watch(self, model: Any, scratch: Path, resume_from: Path | None) -> None:
+        """Begin to watch a training, which goes on from `resume_from` if that is a checkpoint."""
+        if self._patience is not None:
+            self._early_stopping = EarlyStopping(self._patience, model, scratch, resume_from)
+
+    def restore_best(self) -> None:
+        """Give the model the weights that did best on the dev half, and say so, where they are not its last."""
+        stopping = self._early_stopping
+        if stopping is None or stopping.record.loss is None:
+            return
+        stopping.restore()
+        if stopping.record.worse:
+            self._job.journal.append(
+                "finding",
+                code="early_stopping",
+                severity="info",
+                message=f"The weights of step {stopping.record.step} are kept, whose held-out loss was the lowest "
+                f"({stopping.record.loss:.4f}); {stopping.record.worse} evaluations after it were no better.",
+                recovery="Nothing is wrong. For a lower loss: more or other rows, or a smaller learning_rate.",
+            )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
@@ -86,10 +124,14 @@ class Reporter(TrainerCallback):
             self._tell(step, loss, logs)
         if self._calendar.evaluates_at(step) and not self.stopped:
             self._tell_dev_loss(step, model)
+            if self.ended_early:
+                control.should_training_stop = control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step = int(state.global_step)
         made = Path(args.output_dir) / f"checkpoint-{step}"
+        if self._early_stopping is not None:
+            self._early_stopping.add_to(made)
         checkpoints.commit(made, self._job.paths, step, self._job.attempt)
         self._job.journal.append("checkpoint", durable=True, step=step)
 
@@ -116,6 +158,8 @@ class Reporter(TrainerCallback):
         if not math.isfinite(figures.loss):
             raise self.diverged(step)
         self._job.journal.append("evaluated", step=step, eval_loss=figures.loss, accuracy=figures.accuracy)
+        if self._early_stopping is not None:
+            self._early_stopping.evaluated(step, figures.loss)
 
     def diverged(self, step: int) -> TrainingDiverged:
         """The error for a loss that is not a number."""

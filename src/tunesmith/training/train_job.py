@@ -10,14 +10,21 @@ from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.schemas.enums import TrainingMode
 from tunesmith.schemas.errors import NotReady
-from tunesmith.schemas.plans import Plan
+from tunesmith.schemas.plans import Plan, PlanConfig
 from tunesmith.schemas.runs import TrainOutcome, TrainRequest
 from tunesmith.training import checkpoints
 from tunesmith.training.adapter import save_adapter
 from tunesmith.training.dev_loss import DevLoss, dev_loss
-from tunesmith.training.failures import SMALLER, training_failures
+from tunesmith.training.failures import (
+    SMALLER,
+    TrainingOutOfMemory,
+    free_memory,
+    running_out,
+    training_failures,
+)
 from tunesmith.training.hardware import use_one_accelerator
 from tunesmith.training.inputs import Inputs, load_base, read_inputs
+from tunesmith.training.ladder import at_the_foot, largest_pass, standing, step_down, tell_step_down
 from tunesmith.training.loss_curve import curve, draw_loss_curve
 from tunesmith.training.methods import attach
 from tunesmith.training.reporting import Calendar, Reporter
@@ -48,13 +55,33 @@ def run(job: JobContext) -> TrainOutcome:
 
 
 def _train(job: JobContext, plan: Plan) -> TrainOutcome:
-    from tunesmith.training.trainer import train
-
-    config = plan.config
     job.phase("reading the data")
     inputs = read_inputs(job.store, plan)
     _tell_rows(job, inputs)
-    _stop_if_asked(job)
+    config = standing(plan.config, read_events(job.paths.journal))
+    while True:
+        _stop_if_asked(job)
+        try:
+            with training_failures(job.paths.folder, SMALLER):
+                return _fit(job, plan, config, inputs)
+        except TrainingOutOfMemory:
+            lower = step_down(config, largest_pass(config, inputs.base.folder))
+            if lower is None:
+                raise at_the_foot(config) from None
+        # The failed training's tensors went with its exception.
+        free_memory()
+        config = lower.config
+        tell_step_down(job, lower)
+
+
+def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> TrainOutcome:
+    """Train with `config`, from the last committed step on.
+
+    Raises:
+        TrainingOutOfMemory: there was not enough memory for a training step; for less there is no cure.
+    """
+    from tunesmith.training.trainer import train
+
     job.phase("loading the base model")
     model = load_base(inputs, plan)
     base_eval_loss = _base_eval_loss(job, model, inputs)
@@ -64,18 +91,19 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
         return dev_loss(model, inputs.dev, lambda _: None) if inputs.dev else None
 
     calendar = Calendar(config.total_steps, config.eval_steps, config.save_steps)
-    reporter = Reporter(job, calendar, evaluate, config.learning_rate)
+    reporter = Reporter(job, calendar, evaluate, config.learning_rate, config.early_stopping_patience)
     resume_from = checkpoints.latest_committed(job.paths)
     job.phase("training" if resume_from is None else f"training, from step {resume_from.step} on")
-    trained = train(
-        model,
-        inputs.tokenizer,
-        inputs.train.rows,
-        config,
-        reporter,
-        job.paths.scratch,
-        None if resume_from is None else resume_from.folder,
-    )
+    with running_out(TrainingOutOfMemory):
+        trained = train(
+            model,
+            inputs.tokenizer,
+            inputs.train.rows,
+            config,
+            reporter,
+            job.paths.scratch,
+            None if resume_from is None else resume_from.folder,
+        )
     if reporter.stopped:
         raise Stopped
     job.phase("saving the adapter")
@@ -83,12 +111,13 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
     draw_loss_curve(job.paths)
     events = read_events(job.paths.journal)
     evaluations = curve(events, "evaluated", "eval_loss")
+    last_eval_loss = evaluations[-1][1] if evaluations else None
     return TrainOutcome(
         adapter=job.paths.adapter.name,
         steps=trained.steps,
         train_loss=reporter.train_loss,
         base_eval_loss=base_eval_loss,
-        eval_loss=evaluations[-1][1] if evaluations else None,
+        eval_loss=reporter.best_loss if reporter.best_loss is not None else last_eval_loss,
         trained_tokens=trained.tokens,
         smoke=None,
     )

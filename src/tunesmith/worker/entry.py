@@ -15,6 +15,7 @@ _MODULES: dict[Work, str] = {
     Work.LOAD_DATASET: "tunesmith.data.load_job",
     Work.CLEAN_DATASET: "tunesmith.data.clean_job",
     Work.BUILD_GOLDEN_SET: "tunesmith.data.golden_job",
+    Work.FIND_MODELS: "tunesmith.training.find_models_job",
     Work.CONFIGURE: "tunesmith.training.configure_job",
     Work.TRAIN: "tunesmith.training.train_job",
     Work.EVALUATE: "tunesmith.evaluation.evaluate_job",

@@ -50,7 +50,7 @@ def test_weights_that_are_only_pickles_are_refused(name: str, model: Path) -> No
     ("file", "entries"),
     [
         ("config.json", {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}),
-        ("config.json", {"text_config": {"nested": [{"auto_map": {}}]}}),
+        ("config.json", {"text_config": {"nested": [{"auto_map": {"AutoModel": "evil.Model"}}]}}),
         ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": "evil.Tokenizer"}}),
         ("config.json", {"attn_implementation": "somebody/kernels"}),
     ],
@@ -62,6 +62,11 @@ def test_code_that_comes_with_a_model_is_refused_wherever_it_is_named(
 
     with pytest.raises(UnsafeModel, match="code of its own"):
         check_model_folder(model)
+
+
+def test_an_empty_list_of_code_is_none(model: Path) -> None:
+    change(model / "config.json", auto_map={})
+    check_model_folder(model)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +83,14 @@ def test_what_is_not_a_causal_language_model_is_refused(entries: dict[str, Any],
 
     with pytest.raises(UnsupportedModel, match="causal"):
         check_model_folder(model)
+
+
+def test_an_encoder_with_a_causal_head_is_refused_unless_it_hides_what_comes_next(model: Path) -> None:
+    change(model / "config.json", architectures=["BertLMHeadModel"], model_type="bert")
+    with pytest.raises(UnsupportedModel, match="both directions"):
+        check_model_folder(model)
+    change(model / "config.json", is_decoder=True)
+    check_model_folder(model)
 
 
 def test_a_damaged_weights_file_is_told_before_anything_is_loaded(model: Path) -> None:
@@ -216,3 +229,36 @@ def test_a_model_is_loaded_in_the_precision_that_was_asked_for(precision: Any, b
 
     assert str(model.dtype) == f"torch.{precision}"
     assert model.training
+
+
+def test_ordinary_tokens_without_an_embedding_are_refused_and_a_special_one_that_nothing_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    """Gemma 3's text models have one special token more than rows."""
+    rows = len(byte_tokenizer())
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<picture>"]})
+    assert len(load_tokenizer(saved(tokenizer, tmp_path / "special", vocabulary=rows))) == rows + 1
+    tokenizer.chat_template = "{{ '<picture>' }}"
+    with pytest.raises(UnsupportedModel, match="no embedding"):
+        load_tokenizer(saved(tokenizer, tmp_path / "written", vocabulary=rows))
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(["zyzzyva"])
+    with pytest.raises(UnsupportedModel, match="1 tokens"):
+        load_tokenizer(saved(tokenizer, tmp_path / "ordinary", vocabulary=rows))
+
+
+def test_a_padding_token_without_an_embedding_gives_way_to_one_that_has(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer(pad=None, bos="<s>")
+    rows = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<late>"})
+
+    assert load_tokenizer(saved(tokenizer, tmp_path, vocabulary=rows)).pad_token == "<s>"
+
+
+def test_weights_that_config_speaks_of_and_the_file_lacks_are_never_made_up(model: Path) -> None:
+    """transformers would fill them with noise and warn in a log that nobody reads."""
+    change(model / "config.json", num_hidden_layers=3)
+
+    with pytest.raises(UnsupportedModel, match=r"layers\.2"):
+        load_model(model, precision="float32", quantization=None, for_training=False)

@@ -10,8 +10,9 @@ from tunesmith.jobs.paths import Store
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.errors import Mismatch, ModelNotFound, NotReady
 from tunesmith.schemas.handles import new_handle
+from tunesmith.training.architecture import bare_model
 from tunesmith.training.facts import read_model_facts
-from tunesmith.training.targets import adaptable_matrices
+from tunesmith.training.targets import matrices_of
 
 
 def test_a_plan_shows_a_real_row_as_the_model_will_see_it(base: Path, store: Store) -> None:
@@ -46,14 +47,16 @@ def test_the_facts_of_a_model_come_from_its_config_and_headers(base: Path) -> No
 
     assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert (facts.hidden_size, facts.layers, facts.context) == (32, 2, 128)
-    assert not [matrix for matrix in adaptable_matrices(base) if "lm_head" in matrix.name]
+    assert not [matrix for matrix in matrices_of(bare_model(base)) if "lm_head" in matrix.name]
 
 
 def test_gpt2s_transposed_matrices_are_counted_the_right_way_round(tmp_path: Path) -> None:
     from transformers import GPT2Config
 
     GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=20).save_pretrained(tmp_path)
-    shapes = {matrix.short_name: (matrix.inputs, matrix.outputs) for matrix in adaptable_matrices(tmp_path)}
+    shapes = {
+        matrix.short_name: (matrix.inputs, matrix.outputs) for matrix in matrices_of(bare_model(tmp_path))
+    }
 
     assert shapes["c_attn"] == (16, 48)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ from tunesmith.schemas.enums import ComputeBudget, DatasetSize, TuningMethod
 from tunesmith.schemas.errors import InvalidArgument, UnsupportedModel
 from tunesmith.schemas.overrides import check_overrides
 from tunesmith.schemas.plans import ConfigureRequest
+from tunesmith.training.attention import AttentionFacts
 from tunesmith.training.facts import DataFacts, ModelFacts
-from tunesmith.training.hardware import Hardware
+from tunesmith.training.hardware import Hardware, processor_has_bfloat16, processor_name
 from tunesmith.training.learning_rates import scaled_learning_rate
+from tunesmith.training.lengths import padding_share
 from tunesmith.training.planning import Decision, decide
 from tunesmith.training.rendering import Rendered
 from tunesmith.training.targets import Matrix, adapter_parameters, resolve_targets
 
 GB = 10**9
-LAPTOP = Hardware(None, 16 * GB, bfloat16=True, cores=4)
-WORKSTATION = Hardware("NVIDIA A100", 40 * GB, bfloat16=True, cores=16)
-OLD_GPU = Hardware("NVIDIA T4", 15 * GB, bfloat16=False, cores=8)
+LAPTOP = Hardware("cpu", "CPU", 16 * GB, bfloat16=False, cores=4)
+WORKSTATION = Hardware("cuda", "NVIDIA A100", 40 * GB, bfloat16=True, cores=16)
+OLD_GPU = Hardware("cuda", "NVIDIA T4", 15 * GB, bfloat16=False, cores=8)
 EXAMPLE = Rendered([1, 2, 3], [-100, 2, 3])
 
 
@@ -50,6 +53,8 @@ def decided(
     model: ModelFacts | None = None,
     data: DataFacts | None = None,
     hardware: Hardware = WORKSTATION,
+    dev_rows: int = 100,
+    init_text_tokens: int | None = None,
     **chosen: Any,
 ) -> Decision:
     wanted = request(**chosen)
@@ -62,7 +67,8 @@ def decided(
         base_revision=None,
         loss_on="completion",
         chat_template=None,
-        dev_rows=100,
+        dev_rows=dev_rows,
+        init_text_tokens=init_text_tokens,
     )
 
 
@@ -80,7 +86,8 @@ def test_the_documented_defaults_hold_for_a_model_of_usual_size() -> None:
     assert (config.eval_steps, config.save_steps) == (100, 468)
     assert (config.quantization, config.precision, config.dataset_size) == (None, "bfloat16", "medium")
     assert (
-        decided(tuning_method="full", hardware=Hardware("H", 400 * GB, True, 8)).config.learning_rate == 2e-5
+        decided(tuning_method="full", hardware=Hardware("cuda", "H", 400 * GB, True, 8)).config.learning_rate
+        == 2e-5
     )
     assert decided(tuning_method="qlora").config.quantization == "nf4"
 
@@ -178,7 +185,7 @@ def test_max_steps_count_instead_of_epochs() -> None:
     both = decided(max_steps=10, epochs=2)
 
     assert (config.total_steps, config.epochs, config.warmup_steps) == (10, 0.02, 1)
-    assert (config.eval_steps, config.save_steps) == (1, 2)
+    assert (config.eval_steps, config.save_steps) == (2, 2)
     assert both.config.total_steps == 10
     assert any("epochs 2 does not" in warning for warning in both.warnings)
 
@@ -228,36 +235,42 @@ def test_precision_follows_the_hardware() -> None:
 
 
 def test_what_does_not_fit_is_split_then_recomputed_then_warned_of() -> None:
-    roomy = decided(hardware=Hardware("big", 200 * GB, True, 8)).config
+    roomy = decided(hardware=Hardware("cuda", "big", 200 * GB, True, 8)).config
     assert (roomy.micro_batch_size, roomy.gradient_accumulation_steps) == (8, 1)
     tight = decided(
-        hardware=Hardware("small", 30 * GB, True, 8), max_length=512, data=rows(lengths=[512])
+        hardware=Hardware("cuda", "small", 30 * GB, True, 8), max_length=512, data=rows(lengths=[512])
     ).config
     assert tight.micro_batch_size < 8
     assert tight.micro_batch_size * tight.gradient_accumulation_steps == 8
     long_rows = rows(lengths=[8000])
-    recomputed = decided(hardware=Hardware("small", 22 * GB, True, 8), data=long_rows)
+    recomputed = decided(hardware=Hardware("cuda", "small", 22 * GB, True, 8), data=long_rows)
     assert recomputed.config.activation_checkpointing
     prefix = decided(
-        hardware=Hardware("small", 22 * GB, True, 8), data=long_rows, tuning_method="prefix_tuning"
+        hardware=Hardware("cuda", "small", 22 * GB, True, 8), data=long_rows, tuning_method="prefix_tuning"
     )
     assert not prefix.config.activation_checkpointing, "it crashes prefix tuning"
-    hopeless = decided(hardware=Hardware("tiny", 4 * GB, True, 8))
+    hopeless = decided(hardware=Hardware("cuda", "tiny", 4 * GB, True, 8))
     assert any("GB are needed" in warning for warning in hopeless.warnings)
 
 
 def test_memory_is_told_by_component_and_orders_the_methods_as_they_are() -> None:
     used = {
-        method: decided(tuning_method=method, hardware=Hardware("big", 900 * GB, True, 8)).memory
+        method: decided(
+            llama(parameters=2 * GB),
+            tuning_method=method,
+            hardware=Hardware("cuda", "big", 900 * GB, True, 8),
+        ).memory
         for method in TuningMethod
     }
     for memory in used.values():
         assert set(memory) == {
-            *("weights", "adapter", "gradients", "optimizer", "activations", "logits", "framework")
+            *("weights", "adapter", "gradients", "optimizer", "activations", "logits", "quantization"),
+            "framework",
         }
-    total = {method: sum(memory.values()) for method, memory in used.items()}
-    assert total[TuningMethod.FULL] > total[TuningMethod.LORA] > total[TuningMethod.QLORA]
-    assert used[TuningMethod.FULL]["optimizer"] == 8 * 8 * GB
+    weights = {method: memory["weights"] for method, memory in used.items()}
+    assert weights[TuningMethod.FULL] > weights[TuningMethod.LORA] > weights[TuningMethod.QLORA]
+    assert sum(used[TuningMethod.FULL].values()) > sum(used[TuningMethod.LORA].values())
+    assert used[TuningMethod.FULL]["optimizer"] == 8 * 2 * GB
     assert used[TuningMethod.LORA]["adapter"] == 4 * 16 * 64 * 2 * 4096
 
 
@@ -294,3 +307,182 @@ def test_target_modules_can_be_named_or_all_taken() -> None:
         resolve_targets(["q_proj"], matrices)
     with pytest.raises(UnsupportedModel, match="mystery"):
         resolve_targets(None, [Matrix("layers.0.mystery", 4, 4)])
+
+
+def test_a_rate_left_to_a_range_test_begins_at_the_usual_one() -> None:
+    automatic = decided(learning_rate="auto")
+
+    assert (automatic.config.learning_rate, automatic.config.learning_rate_probe) == (2e-4, True)
+    assert "usual rate for lora" in automatic.reasons["learning_rate"]
+    assert not decided().config.learning_rate_probe
+
+
+def test_the_largest_models_take_half_the_rate() -> None:
+    assert decided(llama(hidden=8192, parameters=70 * GB), tuning_method="qlora").config.learning_rate == 1e-4
+
+
+def test_a_run_stops_early_only_where_somebody_watches_and_nobody_said_how_long() -> None:
+    assert decided().config.early_stopping_patience == 3
+    assert decided(epochs=2).config.early_stopping_patience is None
+    assert decided(max_steps=50).config.early_stopping_patience is None
+    assert decided(dev_rows=0).config.early_stopping_patience is None
+
+
+def test_without_a_golden_set_nothing_is_seen_more_than_four_times() -> None:
+    few = rows(300)
+
+    assert decided(data=few, compute_budget="high", dev_rows=0).config.epochs == 4
+    assert decided(data=few, compute_budget="high").config.epochs == 10
+
+
+def test_a_high_budget_adapts_every_linear_layer() -> None:
+    assert decided(compute_budget="high").config.target_modules == ["k_proj", "o_proj", "q_proj", "v_proj"]
+    chosen = decided(compute_budget="high", target_modules=["o_proj"]).config
+    assert chosen.target_modules == ["o_proj"]
+
+
+def test_rows_share_sequences_where_that_saves_padding() -> None:
+    uneven = rows(lengths=list(range(20, 420)))
+
+    assert decided(data=uneven).config.packing
+    assert not decided(data=rows(lengths=[100] * 50)).config.packing
+    soft = decided(data=uneven, tuning_method="prompt_tuning")
+    assert not soft.config.packing and "soft prompt" in soft.reasons["packing"]
+    state_space = replace(llama(), attention=AttentionFacts("mamba", ("eager",), packs=False))
+    refused = decided(state_space, uneven)
+    assert not refused.config.packing and "mamba" in refused.reasons["packing"]
+    assert refused.config.attn_implementation == "eager"
+
+
+def test_padding_is_what_the_longest_row_of_a_batch_adds() -> None:
+    assert padding_share([100] * 10, 8) == 0
+    assert padding_share([10, 1000], 1) == 0
+    assert 0.3 < padding_share([10, 1000], 8) < 0.6
+
+
+def test_flash_attention_is_used_where_it_is_installed_and_rows_stand_alone() -> None:
+    installed = replace(WORKSTATION, flash_attention=True)
+    able = replace(llama(), attention=AttentionFacts("llama", ("sdpa", "eager", "flash_attention_2")))
+
+    assert decided(able, hardware=installed).config.attn_implementation == "flash_attention_2"
+    assert decided(able).config.attn_implementation == "sdpa"
+    packed = decided(able, rows(lengths=list(range(20, 420))), installed)
+    assert packed.config.packing and packed.config.attn_implementation == "sdpa"
+
+
+def test_the_optimizer_is_rounded_only_where_all_weights_learn_and_would_not_fit() -> None:
+    one = llama(parameters=GB)
+
+    assert decided(one).config.optim == "adamw_torch_fused"
+    assert decided(one, hardware=LAPTOP).config.optim == "adamw_torch"
+    assert decided(one, tuning_method="full", hardware=OLD_GPU).config.optim == "adamw_8bit"
+    without = replace(OLD_GPU, bitsandbytes=False)
+    assert decided(one, tuning_method="full", hardware=without).config.optim == "adamw_torch_fused"
+
+
+def test_a_processor_that_multiplies_bfloat16_uses_it_for_a_frozen_base_of_some_size() -> None:
+    server = replace(LAPTOP, bfloat16=True)
+    base = llama(hidden=576, layers=30, parameters=135_000_000)
+
+    assert decided(base, hardware=server).config.precision == "bfloat16"
+    assert decided(base, hardware=LAPTOP).config.precision == "float32"
+    assert decided(base, hardware=server, tuning_method="full").config.precision == "float32"
+
+
+def test_an_old_mac_computes_in_float32() -> None:
+    assert decided(hardware=Hardware("mps", "Apple GPU", 40 * GB, False, 8)).config.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"num_virtual_tokens": 10},
+        {"prompt_tuning_init_text": "Sort it:"},
+        {"tuning_method": "prefix_tuning", "prompt_tuning_init_text": "Sort it:"},
+        {"tuning_method": "prompt_tuning", "prompt_tuning_init_text": " "},
+        {"tuning_method": "prompt_tuning", "num_virtual_tokens": 0},
+        {"tuning_method": "prompt_tuning", "num_virtual_tokens": 4000},
+        {"tuning_method": "full", "use_dora": True},
+        {"tuning_method": "prefix_tuning", "use_rslora": True},
+        {"tuning_method": "full", "init_lora_weights": "pissa"},
+        {"tuning_method": "qlora", "init_lora_weights": "olora"},
+        {"quantization": "int8", "init_lora_weights": "pissa"},
+        {"tuning_method": "prompt_tuning", "quantization": "int8"},
+        {"learning_rate": 10.0},
+    ],
+)
+def test_an_option_that_the_method_does_not_know_is_refused_by_name(chosen: dict[str, Any]) -> None:
+    name = next(name for name in reversed(chosen) if name != "tuning_method")
+
+    with pytest.raises(InvalidArgument, match=name):
+        decided(llama(context=4000), **chosen)
+
+
+def test_the_options_of_the_methods_are_honoured() -> None:
+    lora = decided(use_rslora=True, use_dora=True, init_lora_weights="pissa")
+    assert (lora.config.use_rslora, lora.config.use_dora, lora.config.init_lora_weights) == (
+        True,
+        True,
+        "pissa",
+    )
+    assert any("alpha / sqrt(r)" in warning for warning in lora.warnings)
+    assert decided(tuning_method="qlora", quantization="int8").config.quantization == "int8"
+    assert decided(tuning_method="prefix_tuning", num_virtual_tokens=7).config.num_virtual_tokens == 7
+
+
+def test_a_soft_prompt_is_as_long_as_the_text_that_it_begins_as() -> None:
+    text = {"tuning_method": "prompt_tuning", "prompt_tuning_init_text": "Sort the ticket:"}
+
+    assert decided(init_text_tokens=5, **text).config.num_virtual_tokens == 5
+    shorter = decided(init_text_tokens=5, num_virtual_tokens=3, **text)
+    assert shorter.config.num_virtual_tokens == 3
+    assert any("only its first 3" in warning for warning in shorter.warnings)
+
+
+def test_the_usual_rank_gives_way_to_a_small_matrix() -> None:
+    narrow = decided(llama(hidden=8, layers=1, parameters=1000))
+
+    assert (narrow.config.r, narrow.config.alpha) == (8, 16)
+    assert "more than 8" in narrow.reasons["r"]
+
+
+def test_a_training_that_does_not_fit_names_what_would_make_it_fit() -> None:
+    decision = decided(tuning_method="full")
+
+    assert decision.fit == "does_not_fit"
+    assert decision.remedies[0].arguments == {"tuning_method": "lora"}
+    assert decision.remedies[0].fit == "fits"
+    assert any("tuning_method='lora'" in warning for warning in decision.warnings)
+    assert not decided().remedies and decided().fit == "fits"
+
+
+def test_where_no_argument_helps_a_smaller_base_is_named() -> None:
+    hopeless = decided(llama(parameters=70 * GB), tuning_method="full", hardware=LAPTOP)
+
+    assert hopeless.fit == "does_not_fit" and not hopeless.remedies
+    assert any("smaller base model" in warning for warning in hopeless.warnings)
+
+
+def test_a_run_uses_one_of_several_accelerators_and_says_so() -> None:
+    eight = decided(hardware=replace(WORKSTATION, count=8))
+
+    assert eight.machine.startswith("8 x NVIDIA A100, of which a run uses one")
+    assert any("a run uses one" in warning for warning in eight.warnings)
+
+
+def test_evaluations_take_no_more_than_a_tenth_of_the_time() -> None:
+    often = decided(dev_rows=10).config.eval_steps
+    rarely = decided(dev_rows=2000).config.eval_steps
+
+    assert often == 100 < rarely <= 1875 // 5
+
+
+def test_processors_are_read_from_what_linux_says(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nmodel name : A Processor\nflags : fpu avx512_bf16 amx_tile\n")
+
+    assert processor_has_bfloat16(cpuinfo)
+    assert processor_name(cpuinfo) == "A Processor"
+    cpuinfo.write_text("processor : 0\nflags : fpu avx2 bf16x\n")
+    assert not processor_has_bfloat16(cpuinfo)
+    assert not processor_has_bfloat16(tmp_path / "missing")

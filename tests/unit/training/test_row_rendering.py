@@ -17,6 +17,7 @@ from tunesmith.training.rendering import (
     Rendered,
     Renderer,
     RowDropped,
+    forgotten_answers,
     show,
     verify_mask,
 )
@@ -332,3 +333,31 @@ def test_a_long_example_is_shortened_in_the_middle_and_still_shows_its_answer() 
 
     assert len(text) <= 2000
     assert "END⟦ccc" in text and text.endswith(f"{EOS}⟧")
+
+
+def test_a_template_that_rewrites_earlier_answers_is_warned_of_with_how_many_are_lost() -> None:
+    renderer = Renderer(byte_tokenizer(chat_template=FORGETS_THINKING), "messages", None)
+    rows = [chat("a", "b", "c", "d"), chat("a", "b", "c", "d", "e", "f"), chat("a", "b")]
+
+    (warning,) = forgotten_answers(renderer, rows)
+
+    assert "2 of 3 rows" in warning and "3 answers" in warning
+
+
+@pytest.mark.parametrize("template", [None, CHATML, NO_MARKERS, NO_END])
+def test_a_template_that_shows_every_answer_as_it_was_written_is_not_warned_of(template: str | None) -> None:
+    renderer = Renderer(byte_tokenizer(chat_template=template), "messages", None)
+
+    assert forgotten_answers(renderer, [chat("a", "b", "c", "d"), chat("a", "b")]) == []
+
+
+def test_answers_that_are_not_to_be_learned_are_not_missed() -> None:
+    renderer = Renderer(byte_tokenizer(chat_template=NO_MARKERS), "messages", None)
+    turns = (
+        Message("user", "a"),
+        Message("assistant", "b", trains=False),
+        Message("user", "c"),
+        Message("assistant", "d"),
+    )
+
+    assert renderer.render(Row(1, messages=turns)).forgotten == 0

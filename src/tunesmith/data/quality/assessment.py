@@ -16,6 +16,7 @@ from tunesmith.data.quality.flags import Flags
 from tunesmith.data.quality.harmful_sample import flag_harmful
 from tunesmith.data.quality.near_duplicates import Copies, find_copies
 from tunesmith.data.quality.report import Measurements, checklist, judge
+from tunesmith.data.quality.token_lengths import TokenLengths, length_figures
 from tunesmith.data.rows import iter_tables
 from tunesmith.schemas.datasets import QualityCheck
 from tunesmith.schemas.enums import Verdict
@@ -42,18 +43,20 @@ def assess(
     scratch: Path,
     progress: Callable[[float], None],
     harm_classifier: str | None = None,
+    lengths: TokenLengths | None = None,
 ) -> Assessment:
     """Check stored rows. `dropped` are those that were read and left out: they count in the report, too.
 
     `scratch` is an existing folder for what does not fit into memory; `progress` hears the share that is done.
     `harm_classifier` is a text-classification model, a Hub id or a folder, that looks at a sample besides the lexicon.
+    `lengths` counts in the tokens of the model that is to be tuned, where that is known.
 
     Raises:
         UnreadableSource: the rows are missing or damaged.
         DiskFull, StorageFailed: the scratch folder has no room.
         ModelNotFound, Mismatch: the classifier cannot be used.
     """
-    findings = examine(rows, workers, lambda done: progress(_EXAMINED * done))
+    findings = examine(rows, workers, lambda done: progress(_EXAMINED * done), lengths)
     copies = find_copies(rows, scratch, workers, lambda done: progress(_EXAMINED + (1 - _EXAMINED) * done))
     numbers = _row_numbers(rows)
     notes = {"language_mix": note} if (note := language_note(len(numbers))) else {}
@@ -74,7 +77,14 @@ def assess(
     if findings.labels.are_labels():
         balance = findings.labels.balance()
         _flag_labels(findings, found)
-    report = judge(Measurements(rows_read, dropped, found, balance, measure(findings.prompts.texts()), notes))
+    figures = {}
+    if lengths is not None and findings.tokens:
+        figures["too_long"] = length_figures(findings.tokens, lengths.context)
+        notes["too_long"] = (
+            f"tokens counted on {len(findings.tokens):,} rows, and on all that may pass the context"
+        )
+    diversity = measure(findings.prompts.texts())
+    report = judge(Measurements(rows_read, dropped, found, balance, diversity, notes, figures))
     return Assessment(report, checklist(report), found)
 
 

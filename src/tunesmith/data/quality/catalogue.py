@@ -233,7 +233,10 @@ CHECKS: dict[str, Check] = {
     ),
     "too_long": Check(
         QUALITY,
-        {"too_long": "an answer much longer than the others"},
+        {
+            "too_long": "an answer much longer than the others",
+            "over_context": "more tokens than the base model can read",
+        },
         "look at them; training cuts what passes max_length",
         fixes=(Fix.DROP_TOO_LONG,),
         is_choice=True,

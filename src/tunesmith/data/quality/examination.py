@@ -21,6 +21,7 @@ from tunesmith.data.quality.languages import LanguageHabit
 from tunesmith.data.quality.layout_habits import LayoutHabits
 from tunesmith.data.quality.preferences import Preferences
 from tunesmith.data.quality.text_checks import text_kinds
+from tunesmith.data.quality.token_lengths import TokenLengths
 from tunesmith.data.rows import Row, RowGroups, row_groups, rows_of
 
 HABIT_ROWS = 300
@@ -39,6 +40,7 @@ class Findings:
     layout: LayoutHabits = field(default_factory=LayoutHabits)
     prompts: TextSample = field(default_factory=TextSample)
     preferences: Preferences = field(default_factory=Preferences)
+    tokens: list[int] = field(default_factory=list)
 
     def merge(self, other: Findings) -> None:
         """Add what another process found."""
@@ -48,6 +50,7 @@ class Findings:
         self.layout.merge(other.layout)
         self.prompts.merge(other.prompts)
         self.preferences.merge(other.preferences)
+        self.tokens += other.tokens
 
     def look_at(self, row: Row, language: LanguageHabit, judge_language: bool) -> None:
         """Check one row; with `judge_language` its language by the model, else only its script."""
@@ -78,16 +81,27 @@ class Findings:
         for kind in kinds:
             self.flags.add(kind, row.number)
 
+    def measure(self, row: Row, lengths: TokenLengths, counted: bool) -> None:
+        """Look whether one row fits into a model's context, and with `counted` take down its length."""
+        if lengths.passes_context(row):
+            self.flags.add("over_context", row.number)
+        if counted:
+            self.tokens.append(lengths.count(row))
+
 
 @dataclass(frozen=True)
 class _Task:
     piece: RowGroups
     language: LanguageHabit
+    lengths: TokenLengths | None
     judged_share: float
 
 
-def examine(rows: Path, workers: int, progress: Callable[[float], None]) -> Findings:
-    """Look at every stored row; `progress` hears the share that is done.
+def examine(
+    rows: Path, workers: int, progress: Callable[[float], None], lengths: TokenLengths | None = None
+) -> Findings:
+    """Look at every stored row; `progress` hears the share that is done. With `lengths` tokens are counted, of the rows
+    that may not fit into the model's context and of those whose language is judged.
 
     Raises:
         UnreadableSource: the rows are missing or damaged.
@@ -95,7 +109,7 @@ def examine(rows: Path, workers: int, progress: Callable[[float], None]) -> Find
     pieces = row_groups(rows)
     total = sum(piece.rows for piece in pieces)
     habit = _language_of(pieces)
-    tasks = [_Task(piece, habit, min(1.0, JUDGED_ROWS / total)) for piece in pieces]
+    tasks = [_Task(piece, habit, lengths, min(1.0, JUDGED_ROWS / total)) for piece in pieces]
     findings = Findings()
     for part in ordered_map(_examine_piece, tasks, workers, lambda done: progress(done / len(tasks))):
         findings.merge(part)
@@ -130,6 +144,8 @@ def _examine_piece(task: _Task, tell: Tell) -> Findings:
             for row in rows_of(batch):
                 judged = judged_below >> 32 or crc32(row.content()) < judged_below
                 findings.look_at(row, task.language, bool(judged))
+                if task.lengths is not None:
+                    findings.measure(row, task.lengths, bool(judged))
             done += len(batch)
             tell(done / task.piece.rows)
     return findings

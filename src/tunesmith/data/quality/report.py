@@ -23,7 +23,8 @@ _SEVERITY = {Verdict.PASS: 0, Verdict.WARN: 1, Verdict.FAIL: 2}
 
 @dataclass
 class Measurements:
-    """What the checks found, before it is judged. `notes` says, by check, what could not be looked at."""
+    """What the checks found, before it is judged. `notes` says, by check, what could not be looked at; `figures` are
+    further measures of checks that look at rows."""
 
     rows_read: int
     dropped: Flags
@@ -31,6 +32,7 @@ class Measurements:
     balance: Balance | None = None
     diversity: Diversity | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
 
 def judge(measured: Measurements) -> dict[str, QualityCheck]:
@@ -65,9 +67,9 @@ def _row_check(name: str, check: Check, measured: Measurements) -> QualityCheck:
         for kind in check.kinds
         if (count := measured.dropped.count(kind) + measured.found.count(kind))
     }
-    note = measured.notes.get(name)
+    note, figures = measured.notes.get(name), measured.figures.get(name, {})
     if not kinds:
-        return QualityCheck(verdict=Verdict.PASS, note=note)
+        return QualityCheck(verdict=Verdict.PASS, figures=figures, note=note)
     rows = np.union1d(measured.dropped.rows_with_any(kinds), measured.found.rows_with_any(kinds))
     share = len(rows) / max(1, measured.rows_read)
     return QualityCheck(
@@ -76,6 +78,7 @@ def _row_check(name: str, check: Check, measured: Measurements) -> QualityCheck:
         share=round(share, 6),
         rows=rows[:LISTED_ROWS].tolist(),
         kinds=kinds,
+        figures=figures,
         note=note,
         advice=check.advice,
         fixes=applicable(check, kinds),
