@@ -15,7 +15,14 @@ FORMATS = ("instruction", "chat", "completion")
 METHODS = ("full", "lora", "qlora", "prompt_tuning", "prefix_tuning")
 
 
-@pytest.mark.parametrize(("data_format", "method", "era"), list(itertools.product(FORMATS, METHODS, ERAS)))
+PAIRS = list(itertools.product(FORMATS, METHODS))
+
+
+# Each era sees every format, and every method at least once: fifteen fine-tunes instead of thirty.
+@pytest.mark.parametrize(
+    ("data_format", "method", "era"),
+    [(data_format, method, ERAS[place % 2]) for place, (data_format, method) in enumerate(PAIRS)],
+)
 async def test_the_six_calls_end_in_an_adapter_that_would_be_published(
     shared_store, data_format, method, era
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from tunesmith.data.rows import iter_rows
@@ -121,13 +122,18 @@ _NO_GOLDEN_SET = (
 def _look_at_base(job: JobContext, request: ConfigureRequest) -> ResolvedModel:
     if request.base_model_kind == "hub":
         shutil.rmtree(job.paths.scratch, ignore_errors=True)
-        return sketch_base(request.base_model, job.paths.scratch / "base")
+        return sketch_base(request.base_model, _sketch_folder(job, request))
     return resolve_base(request.base_model_kind, request.base_model, request.base_model_path, None)
+
+
+def _sketch_folder(job: JobContext, request: ConfigureRequest) -> Path:
+    """Called as the Hub's cache calls it, from which messages take the model's name."""
+    return job.paths.scratch / f"models--{request.base_model.replace('/', '--')}" / "snapshots" / "sketch"
 
 
 def _fetch_weights(job: JobContext, request: ConfigureRequest, base: ResolvedModel, fit: Fits) -> None:
     """What fits is fetched now, while this process has the caller's token; training runs in one that has none."""
-    if base.folder != job.paths.scratch / "base":
+    if base.folder != _sketch_folder(job, request):
         return
     if fit != "does_not_fit":
         job.phase("downloading the base model")

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
+from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from tunesmith.evaluation.scoring import without_adapter
 from tunesmith.training.attention import window_of
 
 NAME = "tunesmith_by_row"
+NAME_OF_EAGER = "tunesmith_by_row_or_eager"
 _SHORT_ROW = 256
 """Up to here bfloat16 scores are written out: on a processor that is two to three times as fast as torch's fused kernel
 and its gradient, and takes little memory."""
@@ -47,22 +50,24 @@ def rows_of(lengths: Sequence[int] | None) -> Iterator[None]:
 def attends_by_row(model: Any, max_length: int) -> bool:
     """Let `model` attend row by row within `rows_of`, where it can: then True.
 
-    It can on a processor where attention is torch's fused one behind transformers' AttentionInterface, and no layer's
-    window is shorter than the rows.
+    It can on a processor where attention is torch's fused one behind transformers' AttentionInterface, or GPT-Neo's,
+    and no layer's window is shorter than the rows.
     """
     base = without_adapter(model)
     window = window_of(base.config.get_text_config().to_dict())
-    if (
-        next(base.parameters()).device.type != "cpu"
-        or base.config._attn_implementation != "sdpa"
-        or (window is not None and window < max_length)
-    ):
+    if next(base.parameters()).device.type != "cpu" or (window is not None and window < max_length):
         return False
-    AttentionInterface.register(NAME, _attend)
-    AttentionMaskInterface.register(NAME, _mask)
-    base.set_attn_implementation(NAME)
+    if base.config._attn_implementation == "sdpa":
+        AttentionInterface.register(NAME, _attend)
+        AttentionMaskInterface.register(NAME, _mask)
+        base.set_attn_implementation(NAME)
+    elif base.config._attn_implementation == "eager" and base.config.model_type == "gpt_neo":
+        AttentionMaskInterface.register(NAME_OF_EAGER, _mask_of_eager)
+        base.config._attn_implementation_internal = NAME_OF_EAGER  # it cannot be set once the layers are made
+        for layer in _gpt_neo_attention(base):
+            layer._attn = partial(_attend_in_gpt_neo, layer)
     if _calls_in_a_pass(model) < base.config.get_text_config().num_hidden_layers:
-        base.set_attn_implementation("sdpa")
+        attends_as_loaded(model)
         return False
     return True
 
@@ -72,6 +77,14 @@ def attends_as_loaded(model: Any) -> None:
     base = without_adapter(model)
     if base.config._attn_implementation == NAME:
         base.set_attn_implementation("sdpa")
+    elif base.config._attn_implementation == NAME_OF_EAGER:
+        base.config._attn_implementation_internal = "eager"
+        for layer in _gpt_neo_attention(base):
+            del layer._attn
+
+
+def _gpt_neo_attention(model: Any) -> Iterator[Any]:
+    return (module for module in model.modules() if type(module) is GPTNeoSelfAttention)
 
 
 def _calls_in_a_pass(model: Any) -> int:
@@ -97,14 +110,37 @@ def _attend(
             module, query, key, value, attention_mask, **options
         )
         return attended
-    _Current.calls += 1
     groups = query.shape[1] // key.shape[1]
     key, value = (repeat_kv(each, groups) if groups > 1 else each for each in (key, value))
     scale, dropout = options.get("scaling") or query.shape[-1] ** -0.5, options.get("dropout", 0.0)
+    return _rows(query, key, value, lengths, scale, dropout).transpose(1, 2).contiguous(), None
+
+
+def _attend_in_gpt_neo(
+    layer: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any = None
+) -> tuple[torch.Tensor, Any]:
+    """Its own attention does not scale, and takes and returns [sequences, heads, tokens, head size]."""
+    lengths = _Current.lengths
+    if lengths is None:
+        attended: tuple[torch.Tensor, Any] = GPTNeoSelfAttention._attn(
+            layer, query, key, value, attention_mask
+        )
+        return attended
+    dropout = layer.attn_dropout.p if layer.training else 0.0
+    return _rows(query, key, value, lengths, 1.0, dropout), None
+
+
+def _rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: list[int],
+    scale: float,
+    dropout: float,
+) -> torch.Tensor:
+    _Current.calls += 1
     rows = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
-    return torch.cat([_one_row(*row, scale, dropout) for row in rows], dim=2).transpose(
-        1, 2
-    ).contiguous(), None
+    return torch.cat([_one_row(*row, scale, dropout) for row in rows], dim=2)
 
 
 def _one_row(
@@ -119,6 +155,13 @@ def _one_row(
     scores = (query @ key.transpose(2, 3)).float().mul_(scale).masked_fill_(later, float("-inf"))
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     return torch.nn.functional.dropout(weights, dropout) @ value
+
+
+def _mask_of_eager(*arguments: Any, **options: Any) -> torch.Tensor | None:
+    if _Current.lengths is not None:
+        return None
+    mask: torch.Tensor | None = eager_mask(*arguments, **options)
+    return mask
 
 
 def _mask(*arguments: Any, **options: Any) -> torch.Tensor | None:

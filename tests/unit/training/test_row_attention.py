@@ -13,7 +13,7 @@ from tunesmith.training import row_attention
 from tunesmith.training.answer_loss import AnswerLoss
 from tunesmith.training.attention import packed_types
 from tunesmith.training.rendering import NO_LOSS, Rendered
-from tunesmith.training.row_attention import NAME, attends_as_loaded, attends_by_row, rows_of
+from tunesmith.training.row_attention import NAME, NAME_OF_EAGER, attends_as_loaded, attends_by_row, rows_of
 from tunesmith.training.step_batches import Batcher, Pass
 
 LONGEST = 16
@@ -24,6 +24,7 @@ ROWS = [
 GRANTED = {
     "gemma",
     "gpt2",
+    "gpt_neo",
     "gpt_neox",
     "granite",
     "llama",
@@ -108,17 +109,18 @@ def test_what_one_row_says_changes_nothing_about_the_others() -> None:
     assert float(loss_by_row(model, [*quiet, ROWS[3]])) == float(loss_by_row(model, [*other, ROWS[3]]))
 
 
-def test_outside_of_its_rows_a_model_attends_as_it_was_loaded() -> None:
-    model = model_of("llama")
+@pytest.mark.parametrize(("model_type", "loaded"), [("llama", "sdpa"), ("gpt_neo", "eager")])
+def test_outside_of_its_rows_a_model_attends_as_it_was_loaded(model_type: str, loaded: str) -> None:
+    model = model_of(model_type)
     ids = torch.tensor([[5, 7, 9, 0], [40, 41, 0, 0]])
     inputs = {"input_ids": ids, "attention_mask": (ids != 0).long()}
     before = model(**inputs).logits
     assert attends_by_row(model, LONGEST)
 
     assert torch.equal(model(**inputs).logits, before)
-    assert model.config._attn_implementation == NAME
+    assert model.config._attn_implementation in (NAME, NAME_OF_EAGER)
     attends_as_loaded(model)
-    assert model.config._attn_implementation == "sdpa"
+    assert model.config._attn_implementation == loaded
     assert torch.equal(model(**inputs).logits, before)
 
 
