@@ -170,9 +170,13 @@ async def test_a_waiting_client_is_told_progress_that_grows(shared_store):
             "configure_lora", base_model="demo", dataset_id=dataset["dataset_id"], max_steps=2000
         )
         run_id = (await talk("start_training", plan_id=plan["plan_id"]))["run_id"]
-        talk.progress.clear()
-        await talk.raw("get_status", run_id=run_id, wait_s=5)
-        told = [progress for progress, _, _ in talk.progress]
+        told: list[float] = []
+        for _ in range(8):  # a busy machine may take longer than a call to get to the first step
+            talk.progress.clear()
+            await talk.raw("get_status", run_id=run_id, wait_s=5)
+            told = [progress for progress, _, _ in talk.progress]
+            if len(told) > 1:
+                break
         assert len(told) > 1
         assert all(before < after for before, after in itertools.pairwise(told))
         await talk("stop_training", run_id=run_id)
