@@ -62,7 +62,7 @@ format: $(READY)
 	$(BIN)/ruff format $(CODE)
 
 bench: $(READY)
-	@set -e; for file in benchmarks/bench_*.py benchmarks/quality.py; do echo; echo "== $$file"; \
+	@set -e; for file in benchmarks/bench_*.py benchmarks/quality.py benchmarks/throughput.py; do echo; echo "== $$file"; \
 	  $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)"; done
 
 clean:

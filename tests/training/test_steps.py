@@ -14,7 +14,7 @@ from tunesmith.jobs.files import read_document, write_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.plans import Plan
-from tunesmith.training import reporting, train_job
+from tunesmith.training import reporting, row_attention, train_job
 from tunesmith.training.inputs import read_inputs
 from tunesmith.training.model import load_run_model
 from tunesmith.training.step_batches import Batcher
@@ -199,3 +199,25 @@ def held_out(job: JobContext) -> float:
     plan = plan_of(job)
     model, _ = load_run_model(job.paths, plan)
     return float(train_job.dev_loss(model, read_inputs(job.store, plan).dev, lambda _: None).loss)
+
+
+def test_packed_rows_attend_by_row_in_training_and_the_model_as_loaded_afterwards(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Masks would give the same numbers, slower."""
+    lengths = []
+    attend = row_attention._rows
+    monkeypatch.setattr(
+        row_attention, "_rows", lambda *given: lengths.append(sum(given[3])) or attend(*given)
+    )
+    trained = []
+    save = train_job.save_adapter
+    monkeypatch.setattr(
+        train_job, "save_adapter", lambda model, *rest: trained.append(model) or save(model, *rest)
+    )
+
+    outcome = train_job.run(make_job(packing=True))
+
+    layers = 2
+    assert sum(lengths) >= layers * outcome.trained_tokens
+    assert trained[0].config._attn_implementation == "sdpa"
