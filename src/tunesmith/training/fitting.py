@@ -11,6 +11,7 @@ from tunesmith.training.activations import Workload
 from tunesmith.training.facts import ModelFacts
 from tunesmith.training.hardware import Hardware
 from tunesmith.training.memory import peaks, training_memory
+from tunesmith.training.packing import pass_tokens
 
 ROOM_SHARE = 0.9
 """Of what is free now: the estimate errs by up to 15 %, and other programs grow."""
@@ -57,7 +58,10 @@ def fit_step(model: ModelFacts, hardware: Hardware, work: Workload, step: Step) 
     fit: Fit | None = None
     for checkpointing, optim in _ways(hardware, work):
         for size in (size for size in range(step.rows, 0, -1) if step.rows % size == 0):
-            tokens = min(step.tokens, size * work.max_length)
+            at_most = pass_tokens(
+                size, work.max_length, model.hidden_size, on_processor=hardware.kind == "cpu"
+            )
+            tokens = min(step.tokens, at_most)
             tried = replace(
                 work,
                 tokens=tokens,

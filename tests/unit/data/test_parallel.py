@@ -106,7 +106,7 @@ def doomed() -> Iterator[subprocess.Popen[str]]:
         from tunesmith.data.parallel import ordered_map
 
         def work(task, tell):
-            print(os.getpid(), flush=True)
+            os.write(1, f"{os.getpid()}\\n".encode())
             for _ in range(600):
                 time.sleep(0.1)
                 tell(0.1)
