@@ -12,6 +12,7 @@ from itertools import pairwise
 
 _CACHED_STATES = 2**18
 _FEWEST_TOKENS = 256
+_TRIED = 24
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,17 @@ def pack(lengths: Sequence[int], max_length: int, hidden_size: int) -> Layout:
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
     longest = lengths[order[0]]
     fewest = max(1, -(-sum(lengths) // max(max_length, longest)))
-    layouts = (_spread(order, lengths, count) for count in range(fewest, len(order) + 1))
+    layouts = (_spread(order, lengths, count) for count in _counts(fewest, len(order)))
     fitting = (layout for layout in layouts if layout.width <= max(max_length, longest))
     return min(fitting, key=lambda it: len(it.sequences) * it.width * (hidden_size + it.width))
+
+
+def _counts(fewest: int, most: int) -> list[int]:
+    """All numbers from `fewest` to `most`; where these are many, some at equal ratios: each is tried with all rows, and
+    a step may have tens of thousands."""
+    if most - fewest < _TRIED:
+        return list(range(fewest, most + 1))
+    return sorted({round(fewest * (most / fewest) ** (index / (_TRIED - 1))) for index in range(_TRIED)})
 
 
 def in_line(lengths: Sequence[int], most_tokens: int) -> Layout:
@@ -57,7 +66,7 @@ def in_line(lengths: Sequence[int], most_tokens: int) -> Layout:
     most = max(most_tokens, lengths[order[0]])
     count = -(-sum(lengths) // most)
     while (layout := _spread(order, lengths, count)).width > most:
-        count += 1
+        count = min(len(order), count + 1 + count // _TRIED)  # by ratio, once there are many
     return layout
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith.training import packing
 from tunesmith.training.packing import alone, in_line, pack, pass_tokens
 
 row_lengths = st.lists(st.integers(1, 64), min_size=1, max_size=40)
@@ -54,6 +56,17 @@ def test_rows_in_line_take_as_few_passes_as_will_do(lengths: list[int], most: in
 
     assert sorted(place for sequence in layout.sequences for place in sequence) == list(range(len(lengths)))
     assert layout.width <= max(most, max(lengths))
+
+
+@pytest.mark.parametrize("length", [10, 300])
+def test_a_step_of_many_rows_is_laid_out_in_few_tries(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, tries = [length + place % 7 for place in range(3000)], []
+    spread = packing._spread
+    monkeypatch.setattr(packing, "_spread", lambda *given: tries.append(given) or spread(*given))
+    for layout in (pack(lengths, 1024, 512), in_line(lengths, 512)):
+        assert sorted(place for row in layout.sequences for place in row) == list(range(3000))
+        assert all(layout.sequences)
+    assert len(tries) < 60
 
 
 def test_a_pass_is_no_larger_than_the_micro_batch_nor_on_a_processor_than_its_caches() -> None:
