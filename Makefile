@@ -50,6 +50,7 @@ test: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=default $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check $(CODE)

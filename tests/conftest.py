@@ -7,11 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.waiting import is_alive, wait_until
 from tunesmith.jobs import lease
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.enums import Work
+
+# A change is judged by the same examples each time; `make test-slow` looks for new ones.
+settings.register_profile("same_examples", derandomize=True, deadline=None)
+settings.load_profile("same_examples")
 
 MATERIAL = Path(__file__).parents[2] / "shared" / "material"
 

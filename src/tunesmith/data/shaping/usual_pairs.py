@@ -61,7 +61,8 @@ class UsualPairs:
             stored = pa.array(prompts, pa.string()), pa.array(learned, pa.string())
         except (UnicodeEncodeError, pa.ArrowException):  # lone surrogates, more than an array can hold
             return None
-        if not all(map(_is_plain, stored)):
+        # Each cell is judged by itself, as the shape does: what begins a cell does not begin a prompt around it.
+        if not (_is_plain(stored[0], asked, given) and _is_plain(stored[1], learned)):
             return None
         numbers = np.arange(block.first, block.first + len(rows))
         table = pa.Table.from_arrays(
@@ -102,8 +103,8 @@ def _begin_usually(cells: Sequence[Any], speaker: str) -> bool:
     )
 
 
-def _is_plain(array: Any) -> bool:
-    """Whether no text of an Arrow array holds NUL or spells a control token."""
+def _is_plain(array: Any, *cells: Sequence[str]) -> bool:
+    """Whether no text of an Arrow array holds NUL, and none of the `cells` it is made of spells a control token."""
     _, offsets, data = array.buffers()
     starts = np.frombuffer(offsets, np.int32)[: len(array) + 1]
     content = np.frombuffer(data, np.uint8)[: starts[-1]]
@@ -111,4 +112,4 @@ def _is_plain(array: Any) -> bool:
         return False
     marked = np.flatnonzero((content == _ANGLE) | (content == _BRACKET))
     texts = np.unique(np.searchsorted(starts, marked, side="right") - 1)
-    return not any(spells_control_tokens(array[at].as_py()) for at in texts.tolist())
+    return not any(spells_control_tokens(column[at]) for at in texts.tolist() for column in cells)

@@ -28,7 +28,8 @@ PAIR = {"prompt": "Once", "completion": " upon"}
 TEXTS = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
-        ["User: hi", "Assistant: yes", " User: hi", "<|im_end|>", "a </s>", "<s>x</s>", "[INST]", "a<b", "x[1]", "\0",
+        ["User: hi", "Assistant: yes", " User: hi", "<|im_end|>", "a </s>", "<s>x</s>", "<s>", "</s>",
+         "[INST]", "a<b", "x[1]", "\0",
          "\u3000", "", " ", "\ud800", "A", "ü", "# Response: x", "### Response: x", "\u2028", "\x1c"]
     ),
 )  # fmt: skip
@@ -84,6 +85,14 @@ def test_usual_rows_are_read_at_once(shape: dict[str, Any], text: str) -> None:
 @pytest.mark.parametrize("odd", ["User: hi", "<|im_end|>", "\0", " ", "", "\ud800", 7, None, ["x"]])
 def test_a_row_to_be_looked_at_on_its_own_holds_back_its_block(odd: Any) -> None:
     rows = [ALPACA, {**ALPACA, "instruction": odd}, ALPACA]
+    assert layouts(*[ALPACA] * 5).convert_block(SourceBlock(1, rows)) is None
+
+
+@pytest.mark.parametrize("changed", [{"instruction": "<s>x</s>"}, {"instruction": "<s>", "input": "</s>"}])
+def test_control_tokens_are_looked_for_in_each_cell_and_not_in_the_prompt_around_them(
+    changed: dict[str, str],
+) -> None:
+    rows = [ALPACA, {**ALPACA, **changed}, ALPACA]
     assert layouts(*[ALPACA] * 5).convert_block(SourceBlock(1, rows)) is None
 
 
