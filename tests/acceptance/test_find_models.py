@@ -149,6 +149,19 @@ async def test_a_local_folder_is_found_for_a_dataset_and_its_next_call_plans_wit
         assert plan["config"]["base_model"] == str(local_model)
 
 
+@pytest.mark.parametrize(("query", "local"), [("smollm", False), (None, True)])
+async def test_without_a_hub_the_next_call_plans_with_a_model_that_can_be_loaded(
+    shared_store, local_model, query, local
+):
+    async with talk(shared_store) as talking:
+        rows = await talking("load_dataset", source=str(shared_store.parent / "chat.jsonl"))
+        answer = await talking("find_models", query=query, dataset_id=rows["dataset_id"], limit=50)
+    assert answer["models"][0]["source"] == "table"
+    (call,) = answer["next"]
+    assert call["arguments"]["base_model"] == (str(local_model) if local else "demo")
+    assert "the Hub did not answer" in call["why"]
+
+
 async def test_a_largest_size_and_the_embedded_model(shared_store):
     async with talk(shared_store) as talking:
         answer = await talking("find_models", query="demo", max_parameters=1e6)

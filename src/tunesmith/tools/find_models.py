@@ -63,12 +63,12 @@ def result_of(workspace: Workspace, snapshot: Snapshot, request: FindModelsReque
         total=found.total,
         machine=found.machine,
         warnings=found.warnings,
-        next=_next(workspace, request, found.models),
+        next=_next(workspace, request, found),
     )
 
 
-def _next(workspace: Workspace, request: FindModelsRequest, models: list[FoundModel]) -> list[NextCall]:
-    method = request.tuning_method
+def _next(workspace: Workspace, request: FindModelsRequest, found: ModelSearch) -> list[NextCall]:
+    method, models = request.tuning_method, found.models
     fitting = [model for model in models if model.fit.get(method) in ("fits", "tight")]
     if not models:
         return [NextCall(tool="find_models", arguments={}, why="all there are, without the conditions")]
@@ -87,10 +87,24 @@ def _next(workspace: Workspace, request: FindModelsRequest, models: list[FoundMo
             NextCall(tool="load_dataset", arguments={"source": "<rows>"}, why="read the rows to train it on")
         ]
     card = workspace.result(request.dataset_id, "ds", "dataset_id", DatasetCard)
-    arguments = {"base_model": fitting[0].id, "dataset_id": request.dataset_id, "tuning_method": method.value}
+    first, why = _first_to_load(fitting, found)
+    arguments = {"base_model": first, "dataset_id": request.dataset_id, "tuning_method": method.value}
     if card.golden_set_id is not None:
         arguments["golden_set_id"] = card.golden_set_id
-    return [NextCall(tool="configure_lora", arguments=arguments, why="plan with the first that fits")]
+    return [NextCall(tool="configure_lora", arguments=arguments, why=why)]
+
+
+def _first_to_load(fitting: list[FoundModel], found: ModelSearch) -> tuple[str, str]:
+    """The base model to plan with and why: without the Hub only one that lies on this machine can be loaded."""
+    if found.hub == "searched":
+        return fitting[0].id, "plan with the first that fits"
+    here = next((model.id for model in fitting if model.source not in ("hub", "table")), None)
+    if here is None:
+        return "demo", (
+            f"the Hub did not answer, and {fitting[0].id} would have to come from it: meanwhile the embedded model "
+            "shows what the rows do"
+        )
+    return here, "plan with the first that fits and lies on this machine: the Hub did not answer"
 
 
 def describe(result: FindModelsResult) -> str:
