@@ -121,9 +121,11 @@ def measure(folder: Path, method: str) -> dict[str, Any]:
     """Train a few steps in this process; bytes planned and measured."""
     import torch
 
+    import tunesmith.worker  # noqa: F401 - what a job process sets before torch is there
     from tunesmith.jobs.context import JobContext
     from tunesmith.jobs.journal import Journal
     from tunesmith.jobs.paths import Store
+    from tunesmith.training.failures import free_memory
     from tunesmith.training.methods import attach
     from tunesmith.training.model import load_model, load_tokenizer
     from tunesmith.training.reporting import Calendar, Reporter
@@ -143,6 +145,7 @@ def measure(folder: Path, method: str) -> dict[str, Any]:
     paths.scratch.mkdir(parents=True)
     job = JobContext(store, paths, Journal(paths.journal, 1))
     reporter = Reporter(job, Calendar(10**6, 10**6, 10**6), lambda _: None, config.learning_rate)
+    free_memory()  # as the trainer does
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins here
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -34,6 +34,7 @@ from mcp import Client
 from benchmarks.bench_first_step import call
 from benchmarks.measuring import end_host, server_of
 from tunesmith import demo
+from tunesmith.jobs.executor import ALLOCATOR
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.plans import Plan
@@ -178,7 +179,7 @@ def write_training(store: Store, plan_id: str, case: Case, path: Path) -> Plan:
 
 def measure(how: str, store: Store, plan_id: str, rows: Path) -> dict[str, float]:
     """The figures of one training."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = dict(os.environ) | (ALLOCATOR if how == "tunesmith" else {})  # as a job process has it
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.one_training", how, str(store.root), plan_id, str(rows)],
         env=environment,

@@ -75,7 +75,7 @@ class LocalExecutor:
     def _start_host(self) -> subprocess.Popen[bytes]:
         # The host outlives this environment, so it gets no token: what talks to the Hub is submitted directly.
         kept = {name: value for name, value in os.environ.items() if name not in _TOKENS}
-        environment = {**kept, "TUNESMITH_HOME": str(self.store.root), **_THREADS, **ALLOCATOR}
+        environment = {**kept, "TUNESMITH_HOME": str(self.store.root), **_QUIET, **ALLOCATOR}
         try:
             self.store.host.mkdir(parents=True, exist_ok=True)
             with self.store.host_log.open("ab") as log:
@@ -104,10 +104,9 @@ def _unavailable(what: str, error: OSError) -> WorkerUnavailable:
 
 _TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"}
 
-# Waiting OpenMP threads sleep instead of spinning: beside one busy process a spinning pair of threads loses most of its
-# speed, and the server has to answer while both cores train.
-_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+# Tokenizers' threads and the fork of job processes do not go together.
+_QUIET = {"TOKENIZERS_PARALLELISM": "false"}
 
-# Of glibc. Tensors come and go in many sizes; on the heap they leave holes: without this a training step of a 135 M
-# Llama peaks at 1.5 times what is alive. Mapped one by one they are given back, and huge pages keep that as fast.
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Of glibc. Huge pages make new memory cheap. Mapping each tensor by itself (MALLOC_MMAP_THRESHOLD_) would leave no
+# holes, at half the speed: a training does so where memory is short.
+ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}

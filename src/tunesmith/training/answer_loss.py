@@ -91,12 +91,13 @@ class _InPieces(torch.autograd.Function):
         for states, wanted in zip(hidden.split(positions), targets.split(positions), strict=True):
             with torch.enable_grad():
                 states = states.detach().requires_grad_()
-                loss = cross_entropy(head(states[None])[0].float(), wanted, reduction="sum")
-            slope, *rest = torch.autograd.grad(loss, (states, *weights))
+                logits = head(states[None])[0].float()
+            loss, of_logits = _loss_and_slope(logits.detach(), wanted)
+            slope, *rest = torch.autograd.grad(logits, (states, *weights), of_logits)
             slopes.append(slope)
             for sum_so_far, more in zip(learning, rest, strict=True):
                 sum_so_far += more
-            total += loss.detach()
+            total += loss
         ctx.save_for_backward(torch.cat(slopes) if slopes else torch.zeros_like(hidden), *learning)
         return total
 
@@ -111,3 +112,14 @@ class _InPieces(torch.autograd.Function):
             None,
             *(each * scale.to(each.dtype) for each in learning),
         )
+
+
+def _loss_and_slope(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The summed cross-entropy of logits [positions, vocabulary] and its gradient, softmax less one at the target: with
+    one tensor of the logits' size where autograd makes three."""
+    logarithms = torch.log_softmax(logits, dim=-1)
+    places = torch.arange(len(targets), device=targets.device), targets
+    loss = -logarithms[places].sum()
+    slope = logarithms.exp_()
+    slope[places] -= 1
+    return loss, slope

@@ -80,6 +80,11 @@ class DataFacts:
     def mean_length(self, limit: int) -> float:
         return sum(min(length, limit) for length in self.lengths) / len(self.lengths)
 
+    def row_of_a_token(self, limit: int) -> float:
+        """The mean length of the row that a token is in, rows cut to `limit` tokens: long rows have more of them."""
+        cut = [min(length, limit) for length in self.lengths]
+        return sum(length * length for length in cut) / max(1, sum(cut))
+
 
 def read_model_facts(folder: Path) -> ModelFacts:
     """Facts from config.json and the heads of the weights files.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _CACHED_STATES = 2**18
-_FEWEST_TOKENS = 256
+_FEWEST_TOKENS, _MOST_TOKENS = 256, 1024
 _TRIED = 24
 
 
@@ -74,10 +74,13 @@ def pass_tokens(micro_batch_size: int, max_length: int, hidden_size: int, *, on_
     """The most tokens of a forward pass.
 
     On a processor a larger pass than keeps a layer's states in its caches is no faster, and takes more memory: at most
-    a megabyte of states, but enough tokens that each weight that is read is used often.
+    a megabyte of states, but enough tokens that each weight that is read is used often, and no more than make up for
+    what each operation costs anyway.
     """
     most = micro_batch_size * max_length
-    return min(most, max(_FEWEST_TOKENS, _CACHED_STATES // hidden_size)) if on_processor else most
+    if not on_processor:
+        return most
+    return min(most, _MOST_TOKENS, max(_FEWEST_TOKENS, _CACHED_STATES // hidden_size))
 
 
 def alone(lengths: Sequence[int]) -> Layout:

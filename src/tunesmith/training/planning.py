@@ -220,6 +220,7 @@ def _set_up(
         use_dora=request.use_dora,
         packing=packing,
         attn_implementation=attention,
+        row_tokens=round(data.row_of_a_token(max_length)) + virtual,
     )
     lengths = [min(length, max_length) + virtual for length in data.lengths]
     step = Step(

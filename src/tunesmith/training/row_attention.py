@@ -18,13 +18,11 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from tunesmith.evaluation.scoring import without_adapter
-from tunesmith.training.attention import window_of
+from tunesmith.training.attention import GPT_NEO, is_written_out, window_of
+from tunesmith.training.written_attention import WrittenAttention
 
 NAME = "tunesmith_by_row"
 NAME_OF_EAGER = "tunesmith_by_row_or_eager"
-_SHORT_ROW = 256
-"""Up to here bfloat16 scores are written out: on a processor that is two to three times as fast as torch's fused kernel
-and its gradient, and takes little memory."""
 
 
 class _Current:
@@ -61,7 +59,7 @@ def attends_by_row(model: Any, max_length: int) -> bool:
         AttentionInterface.register(NAME, _attend)
         AttentionMaskInterface.register(NAME, _mask)
         base.set_attn_implementation(NAME)
-    elif base.config._attn_implementation == "eager" and base.config.model_type == "gpt_neo":
+    elif base.config._attn_implementation == "eager" and base.config.model_type == GPT_NEO:
         AttentionMaskInterface.register(NAME_OF_EAGER, _mask_of_eager)
         base.config._attn_implementation_internal = NAME_OF_EAGER  # it cannot be set once the layers are made
         for layer in _gpt_neo_attention(base):
@@ -146,15 +144,12 @@ def _rows(
 def _one_row(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, dropout: float
 ) -> torch.Tensor:
-    tokens = query.shape[2]
-    if query.dtype is not torch.bfloat16 or tokens > _SHORT_ROW:
-        return torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, dropout_p=dropout, is_causal=True, scale=scale
-        )
-    later = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).triu(1)
-    scores = (query @ key.transpose(2, 3)).float().mul_(scale).masked_fill_(later, float("-inf"))
-    weights = torch.softmax(scores, dim=-1).to(value.dtype)
-    return torch.nn.functional.dropout(weights, dropout) @ value
+    if dropout == 0 and is_written_out(query.dtype is torch.bfloat16, query.shape[3], query.shape[2]):
+        attended: torch.Tensor = WrittenAttention.apply(query, key, value, scale)
+        return attended
+    return torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, is_causal=True, scale=scale
+    )
 
 
 def _mask_of_eager(*arguments: Any, **options: Any) -> torch.Tensor | None:

@@ -1,26 +1,78 @@
 """How many threads a training on a processor computes with: measured, because a neighbour may want the cores too.
 
 Two threads that meet after every operation are as slow as the slower one. Beside a busy process one thread has been
-seen to train faster than two.
+seen to train several times as fast as two.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable
 
 import torch
 
 from tunesmith.jobs import clock
 
-_ROUNDS = 5
+_ROUNDS = 7
 _ROUND_S = 0.02
-_TOKENS = 512
-_CLEARLY_FASTER = 1.05
+_CLEARLY_FASTER = 1.1
+_WINDOW_S = 2.0
+_WINDOW_STEPS = 3
+_SLOW = 0.6
+_LOOKED_AT_AGAIN_S = 15.0
 
 
-def choose_threads(hidden_size: int) -> int:
-    """The fastest number for a layer of this width: all that torch may use now, half of them, and so on down to one.
+class Threads:
+    """Sets the number of threads of a training, and sets it anew when a neighbour comes or goes.
+
+    `hidden_size` and `tokens` are those of a forward pass. All numbers are at most what torch may use when this is
+    made. With an accelerator, or one thread allowed, nothing is measured and nothing changes.
+    """
+
+    def __init__(self, hidden_size: int, tokens: int) -> None:
+        self._pass = hidden_size, tokens
+        self._allowed = torch.get_num_threads()
+        self._measures = self._allowed > 1 and not torch.cuda.is_available()
+        self._seconds = self._usual = 0.0
+        self._tokens = self._steps = 0
+        self._looked_at, self._since = True, clock.boot_s()
+
+    def choose(self) -> None:
+        """Take the fastest number now."""
+        torch.set_num_threads(self._allowed)
+        torch.set_num_threads(choose_threads(*self._pass))
+        self._begin(looked_at=True)
+
+    def keep(self, threads: int) -> None:
+        """Go on with the number that an earlier attempt had, where the machine has as many cores."""
+        torch.set_num_threads(usable_threads(threads))
+        self._begin(looked_at=False)
+
+    def step_took(self, seconds: float, tokens: int) -> None:
+        """Hear of a step; steps that have become much slower, and cores that may have come free, are looked into."""
+        if not self._measures:
+            return
+        self._seconds += seconds
+        self._tokens += tokens
+        self._steps += 1
+        if self._seconds < _WINDOW_S or self._steps < _WINDOW_STEPS:
+            return
+        speed = self._tokens / self._seconds
+        self._seconds = 0.0
+        self._tokens = self._steps = 0
+        doubtful = torch.get_num_threads() < self._allowed or not self._looked_at
+        if speed < _SLOW * self._usual or (doubtful and clock.boot_s() - self._since > _LOOKED_AT_AGAIN_S):
+            self.choose()
+        self._usual = max(self._usual, speed)
+
+    def _begin(self, looked_at: bool) -> None:
+        self._looked_at, self._since, self._usual = looked_at, clock.boot_s(), 0.0
+
+
+def choose_threads(hidden_size: int, tokens: int) -> int:
+    """The fastest number for a layer of this width over so many tokens: all that torch may use now, half of them, and
+    so on down to one.
 
     Takes about a tenth of a second for each of them on a processor; nothing is measured where an accelerator trains,
     or only one thread is allowed. The number of threads is left as it was.
@@ -31,7 +83,7 @@ def choose_threads(hidden_size: int) -> int:
     candidates = [allowed]
     while candidates[-1] > 1:
         candidates.append(candidates[-1] // 2)
-    speeds = _speeds(candidates, _layer(hidden_size))
+    speeds = _speeds(candidates, _layer(hidden_size, tokens))
     torch.set_num_threads(allowed)
     chosen = candidates[0]
     for fewer in candidates[1:]:  # a quiet machine's noise must not cost it half of its cores
@@ -47,23 +99,23 @@ def usable_threads(wanted: int) -> int:
 
 
 def _speeds(candidates: list[int], work: Callable[[], object]) -> dict[int, float]:
-    """Work done a second with each number of threads, in turns, so that a neighbour's moods meet all of them."""
-    done = dict.fromkeys(candidates, 0)
-    spent = dict.fromkeys(candidates, 0.0)
+    """Work done a second with each number of threads, in turns, so that a neighbour's moods meet all of them, and the
+    median of several turns, so that a short one counts for nothing."""
+    found: dict[int, list[float]] = {threads: [] for threads in candidates}
     for _ in range(_ROUNDS):
-        for threads in candidates:
+        for threads, speeds in found.items():
             torch.set_num_threads(threads)
             work()  # wakes them up
-            began = clock.boot_s()
-            while clock.boot_s() - began < _ROUND_S:
+            done, began = 0, clock.boot_s()
+            while (spent := clock.boot_s() - began) < _ROUND_S or not done:
                 work()
-                done[threads] += 1
-            spent[threads] += clock.boot_s() - began
-    return {threads: done[threads] / spent[threads] for threads in candidates}
+                done += 1
+            speeds.append(done / max(spent, 1e-9))
+    return {threads: statistics.median(speeds) for threads, speeds in found.items()}
 
 
-def _layer(hidden_size: int) -> Callable[[], object]:
-    states = torch.ones(_TOKENS, hidden_size)
+def _layer(hidden_size: int, tokens: int) -> Callable[[], object]:
+    states = torch.ones(tokens, hidden_size)
     matrix = torch.full((hidden_size, hidden_size), 1 / hidden_size)
 
     def work() -> torch.Tensor:

@@ -19,7 +19,9 @@ from tunesmith.training.failures import (
     SMALLER,
     TrainingOutOfMemory,
     free_memory,
+    is_limited,
     running_out,
+    spare_memory,
     training_failures,
 )
 from tunesmith.training.hardware import use_one_accelerator
@@ -44,6 +46,8 @@ def run(job: JobContext) -> TrainOutcome:
             f"The plan of {job.handle} cannot be read.", "Call configure_lora, then start_training."
         )
     use_one_accelerator()
+    if plan.fit != "fits" or is_limited():
+        spare_memory()
     with training_failures(job.paths.folder, SMALLER):
         shutil.rmtree(job.paths.scratch, ignore_errors=True)
         job.paths.scratch.mkdir()
@@ -70,6 +74,7 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
                 raise at_the_foot(config) from None
         # The failed training's tensors went with its exception.
         free_memory()
+        spare_memory()
         config = lower.config
         tell_step_down(job, lower)
 

@@ -19,12 +19,15 @@ from transformers import PrinterCallback, TrainerState
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from trl import SFTConfig, SFTTrainer
 
+from tunesmith.jobs import clock
 from tunesmith.jobs.files import read_document, write_document
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import TuningMethod
 from tunesmith.schemas.plans import Optimizer, PlanConfig
 from tunesmith.training.answer_loss import AnswerLoss
 from tunesmith.training.cheap_dropout import cheapen_dropout
+from tunesmith.training.failures import free_memory
+from tunesmith.training.fused_gelu import fuse_gelu
 from tunesmith.training.hardware import training_device
 from tunesmith.training.methods import keep_adapter_in_float32
 from tunesmith.training.packing import pass_tokens
@@ -32,7 +35,7 @@ from tunesmith.training.rendering import Rendered
 from tunesmith.training.reporting import Reporter
 from tunesmith.training.row_attention import attends_as_loaded, attends_by_row, rows_of
 from tunesmith.training.step_batches import Batcher, Pass, StepBatch
-from tunesmith.training.threads import choose_threads, usable_threads
+from tunesmith.training.threads import Threads
 
 _MADE_WITH = "made_with.json"
 
@@ -46,7 +49,7 @@ class Trained:
 
 
 class MadeWith(Document):
-    """What a checkpoint's numbers depend on beside the plan: sums are rounded by as many threads as made them."""
+    """What a checkpoint's numbers depend on beside the plan: sums are rounded by as many threads as make them."""
 
     optim: Optimizer
     threads: int
@@ -70,14 +73,14 @@ def train(
     model ends with the best weights that were evaluated.
     """
     made_with = None if resume_from is None else read_document(resume_from / _MADE_WITH, MadeWith)
-    torch.set_num_threads(
-        choose_threads(model.get_input_embeddings().weight.shape[-1])
-        if made_with is None
-        else usable_threads(made_with.threads)
-    )
     trainer = _Trainer(model, tokenizer, rows, config, reporter, scratch)
+    if made_with is None:
+        trainer.threads.choose()
+    else:
+        trainer.threads.keep(made_with.threads)
     _check_world_size(trainer.args.world_size)
     reporter.watch(model, scratch, resume_from)
+    free_memory()  # what loading the model took
     try:
         _go(trainer, config, reporter, resume_from)
     finally:
@@ -110,21 +113,21 @@ class _Trainer(SFTTrainer):
     ) -> None:
         hidden_size = int(model.get_input_embeddings().weight.shape[-1])
         packing = config.packing and not config.tuning_method.is_prompt_learning
+        most_tokens = pass_tokens(
+            config.micro_batch_size, config.max_length, hidden_size, on_processor=training_device() == "cpu"
+        )
         batcher = Batcher(
             packing=packing,
             by_row=packing and attends_by_row(model, config.max_length),
             micro_batch_size=config.micro_batch_size,
             max_length=config.max_length,
-            most_tokens=pass_tokens(
-                config.micro_batch_size,
-                config.max_length,
-                hidden_size,
-                on_processor=training_device() == "cpu",
-            ),
+            most_tokens=most_tokens,
             hidden_size=hidden_size,
             pad_token_id=tokenizer.pad_token_id,
         )
+        self.threads = Threads(hidden_size, most_tokens)
         cheapen_dropout(model)
+        fuse_gelu(model)
         super().__init__(
             model=model,
             args=_arguments(config, scratch),
@@ -143,10 +146,12 @@ class _Trainer(SFTTrainer):
     def training_step(self, model: Any, inputs: StepBatch, num_items_in_batch: Any = None) -> torch.Tensor:
         """The mean loss over the step's loss tokens, however many passes they take."""
         model.train()
+        began = clock.boot_s()
         total = torch.zeros((), device=self.args.device)
         for batch in inputs.passes:
             with rows_of(batch.row_lengths):
                 total += self._pass(model, batch, inputs)
+        self.threads.step_took(clock.boot_s() - began, inputs.tokens)
         return total
 
     def _pass(self, model: Any, batch: Pass, step: StepBatch) -> torch.Tensor:

@@ -72,6 +72,6 @@ def test_a_step_of_many_rows_is_laid_out_in_few_tries(length: int, monkeypatch: 
 def test_a_pass_is_no_larger_than_the_micro_batch_nor_on_a_processor_than_its_caches() -> None:
     assert pass_tokens(8, 256, 576, on_processor=False) == 2048
     assert 256 <= pass_tokens(8, 256, 576, on_processor=True) < 512
-    assert pass_tokens(8, 256, 64, on_processor=True) == 2048
+    assert pass_tokens(8, 256, 64, on_processor=True) == 1024
     assert pass_tokens(1, 100, 576, on_processor=True) == 100
     assert pass_tokens(8, 4096, 8192, on_processor=True) == 256

@@ -62,9 +62,11 @@ def loss_alone(model: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("model_type", packed_types())
+@pytest.mark.parametrize("written_out", [False, True])
 def test_an_architecture_that_attends_by_row_gives_the_loss_and_gradients_of_each_row_alone(
-    model_type: str,
+    model_type: str, written_out: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(row_attention, "is_written_out", lambda *_: written_out)
     model = model_of(model_type)
     if not attends_by_row(model, LONGEST):
         assert model_type not in GRANTED
@@ -87,11 +89,11 @@ def test_an_architecture_that_attends_by_row_gives_the_loss_and_gradients_of_eac
             )
 
 
-@pytest.mark.parametrize("short_row", [0, 256])
+@pytest.mark.parametrize("written_out", [False, True])
 def test_bfloat16_rows_attend_alike_written_out_and_fused(
-    short_row: int, monkeypatch: pytest.MonkeyPatch
+    written_out: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_attention, "_SHORT_ROW", short_row)
+    monkeypatch.setattr(row_attention, "is_written_out", lambda *_: written_out)
     model = model_of("llama")
     exact = float(loss_alone(model))
     model.to(torch.bfloat16)
