@@ -34,6 +34,14 @@ def wide_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small enough to be loaded where nothing can be trained."""
+    return tiny.make_model(
+        tmp_path_factory.mktemp("small"), hidden_size=192, intermediate_size=768, num_hidden_layers=6
+    )
+
+
 def make_run(store: Store, base: Path, mode: TrainingMode = TrainingMode.FULL, **changed: Any) -> HandlePaths:
     """Two steps of 64 rows of 120 tokens, of which a pass has as many as ROOM is too small for."""
     rows = [
@@ -98,12 +106,12 @@ def test_a_trial_that_runs_out_of_memory_says_what_the_run_will_come_down_to(
     )
 
 
-def test_at_the_foot_of_the_ladder_a_person_is_asked(store: Store, wide_base: Path) -> None:
+def test_at_the_foot_of_the_ladder_a_person_is_asked(store: Store, base: Path) -> None:
     lowest = {
         "micro_batch_size": 1, "gradient_accumulation_steps": BATCH, "activation_checkpointing": True,
         "optim": "adamw_8bit",
     }  # fmt: skip
-    outcome = train(store, make_run(store, wide_base, **lowest), 40_000_000)
+    outcome = train(store, make_run(store, base, **lowest), 40_000_000)
 
     assert "out_of_memory" in outcome["error"]
     assert "qlora" in outcome["recovery"]

@@ -17,6 +17,7 @@ SMALLER = "Call configure_lora with a smaller batch_size or max_length, or tunin
 _NO_MEMORY = (
     "out of memory",
     "can't allocate memory",
+    "cannot allocate memory",  # safetensors, of a file that it maps
     "not enough memory",
     "bad allocation",
     "can't start new thread",  # its stack did not fit

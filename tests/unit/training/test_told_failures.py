@@ -23,6 +23,7 @@ from tunesmith.training.reporting import Calendar
             RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
             OutOfMemory,
         ),
+        (RuntimeError("unable to mmap 33 bytes: Cannot allocate memory (12)"), OutOfMemory),
         (OSError(errno.ENOSPC, "full"), DiskFull),
         (OSError(errno.EROFS, "read-only"), StorageFailed),
         (RuntimeError("Error while serializing: I/O error: No space left on device"), DiskFull),
