@@ -50,7 +50,7 @@ test: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
-	@$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=default $(ARGS)
+	@$(if $(strip $(ARGS)),,$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=default)
 
 lint: $(READY)
 	$(BIN)/ruff check $(CODE)

@@ -159,7 +159,7 @@ async def test_without_a_hub_the_next_call_plans_with_a_model_that_can_be_loaded
     assert answer["models"][0]["source"] == "table"
     (call,) = answer["next"]
     assert call["arguments"]["base_model"] == (str(local_model) if local else "demo")
-    assert "the Hub did not answer" in call["why"]
+    assert "the Hub was not searched" in call["why"]
 
 
 async def test_a_largest_size_and_the_embedded_model(shared_store):

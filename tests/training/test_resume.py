@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.training import tiny
 from tunesmith.jobs.context import JobContext, Stopped
+from tunesmith.jobs.files import read_document, write_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.errors import DiskFull, Mismatch, NotReady, OutOfMemory, TrainingDiverged
-from tunesmith.training import checkpoints, reporting, train_job
+from tunesmith.schemas.plans import Plan
+from tunesmith.training import checkpoints, reporting, threads, train_job
 
 STEPS = 12
 
@@ -176,6 +179,41 @@ def test_exhausted_memory_and_a_full_disk_are_told_as_such(
     monkeypatch.setattr(checkpoints, "commit", fail)
     with pytest.raises(told):
         train_job.run(job)
+
+
+@pytest.mark.parametrize(("fit", "limited"), [("tight", False), ("does_not_fit", False), ("fits", True)])
+def test_memory_is_spared_where_it_may_not_do(
+    fit: str, limited: bool, make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not _spared(make_job(), "fits", False, monkeypatch)
+    assert _spared(make_job(), fit, limited, monkeypatch)
+
+
+def _spared(job: JobContext, fit: str, limited: bool, monkeypatch: pytest.MonkeyPatch) -> bool:
+    plan = read_document(job.paths.plan, Plan)
+    assert plan is not None
+    write_document(job.paths.plan, plan.model_copy(update={"fit": fit}))
+    spared: list[bool] = []
+    monkeypatch.setattr(train_job, "is_limited", lambda: limited)
+    monkeypatch.setattr(train_job, "spare_memory", lambda: spared.append(True))
+    monkeypatch.setattr(train_job, "_train", lambda *_: None)
+    train_job.run(job)
+    return bool(spared)
+
+
+def test_a_training_that_failed_leaves_the_next_one_all_threads(
+    make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    monkeypatch.setattr(threads, "choose_threads", lambda *_: 2)
+    kill_at(monkeypatch, 2)
+    try:
+        with pytest.raises(Killed):
+            train_job.run(make_job())
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_another_dataset_than_the_plans_is_refused(make_job: Any, base: Path, store: Store) -> None:

@@ -75,7 +75,7 @@ class LocalExecutor:
     def _start_host(self) -> subprocess.Popen[bytes]:
         # The host outlives this environment, so it gets no token: what talks to the Hub is submitted directly.
         kept = {name: value for name, value in os.environ.items() if name not in _TOKENS}
-        environment = {**kept, "TUNESMITH_HOME": str(self.store.root), **_QUIET, **ALLOCATOR}
+        environment = {**kept, "TUNESMITH_HOME": str(self.store.root), **_SAFE_TO_FORK, **ALLOCATOR}
         try:
             self.store.host.mkdir(parents=True, exist_ok=True)
             with self.store.host_log.open("ab") as log:
@@ -105,7 +105,7 @@ def _unavailable(what: str, error: OSError) -> WorkerUnavailable:
 _TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"}
 
 # Tokenizers' threads and the fork of job processes do not go together.
-_QUIET = {"TOKENIZERS_PARALLELISM": "false"}
+_SAFE_TO_FORK = {"TOKENIZERS_PARALLELISM": "false"}
 
 # Of glibc. Huge pages make new memory cheap. Mapping each tensor by itself (MALLOC_MMAP_THRESHOLD_) would leave no
 # holes, at half the speed: a training does so where memory is short.

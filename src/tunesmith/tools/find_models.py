@@ -101,10 +101,10 @@ def _first_to_load(fitting: list[FoundModel], found: ModelSearch) -> tuple[str, 
     here = next((model.id for model in fitting if model.source not in ("hub", "table")), None)
     if here is None:
         return "demo", (
-            f"the Hub did not answer, and {fitting[0].id} would have to come from it: meanwhile the embedded model "
+            f"the Hub was not searched, and {fitting[0].id} would have to come from it: meanwhile the embedded model "
             "shows what the rows do"
         )
-    return here, "plan with the first that fits and lies on this machine: the Hub did not answer"
+    return here, "plan with the first that fits and lies on this machine: the Hub was not searched"
 
 
 def describe(result: FindModelsResult) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
-import sys
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +20,7 @@ _NO_MEMORY = (
     "cannot allocate memory",  # safetensors, of a file that it maps
     "not enough memory",
     "bad allocation",
+    "bad_alloc",  # as C++ tells it through torch
     "can't start new thread",  # its stack did not fit
 )
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -60,10 +61,6 @@ def free_memory() -> None:
 
 def is_limited() -> bool:
     """Whether this process may only have so many addresses: holes between tensors count then."""
-    if sys.platform == "win32":
-        return False
-    import resource
-
     limits = (resource.getrlimit(which)[0] for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
     return any(limit != resource.RLIM_INFINITY for limit in limits)
 

@@ -20,7 +20,9 @@ _CLEARLY_FASTER = 1.1
 _WINDOW_S = 2.0
 _WINDOW_STEPS = 3
 _SLOW = 0.6
-_LOOKED_AT_AGAIN_S = 15.0
+_LOOKED_AT_AGAIN_S, _AT_LAST_S = 15.0, 240.0
+_WIDEST_LAYER = 1024
+"""Wider ones gain as much from threads, and take seconds to measure."""
 
 
 class Threads:
@@ -36,18 +38,25 @@ class Threads:
         self._measures = self._allowed > 1 and not torch.cuda.is_available()
         self._seconds = self._usual = 0.0
         self._tokens = self._steps = 0
-        self._looked_at, self._since = True, clock.boot_s()
+        self._looked_at, self._since, self._patience_s = True, clock.boot_s(), _LOOKED_AT_AGAIN_S
 
     def choose(self) -> None:
-        """Take the fastest number now."""
+        """Take the fastest number now. The longer it stays the same, the longer nobody looks."""
+        before = torch.get_num_threads()
         torch.set_num_threads(self._allowed)
         torch.set_num_threads(choose_threads(*self._pass))
+        unchanged = torch.get_num_threads() == before
+        self._patience_s = min(2 * self._patience_s, _AT_LAST_S) if unchanged else _LOOKED_AT_AGAIN_S
         self._begin(looked_at=True)
 
     def keep(self, threads: int) -> None:
         """Go on with the number that an earlier attempt had, where the machine has as many cores."""
         torch.set_num_threads(usable_threads(threads))
         self._begin(looked_at=False)
+
+    def release(self) -> None:
+        """Let torch use all that it might before: another training of this process begins with them."""
+        torch.set_num_threads(self._allowed)
 
     def step_took(self, seconds: float, tokens: int) -> None:
         """Hear of a step; steps that have become much slower, and cores that may have come free, are looked into."""
@@ -62,7 +71,7 @@ class Threads:
         self._seconds = 0.0
         self._tokens = self._steps = 0
         doubtful = torch.get_num_threads() < self._allowed or not self._looked_at
-        if speed < _SLOW * self._usual or (doubtful and clock.boot_s() - self._since > _LOOKED_AT_AGAIN_S):
+        if speed < _SLOW * self._usual or (doubtful and clock.boot_s() - self._since > self._patience_s):
             self.choose()
         self._usual = max(self._usual, speed)
 
@@ -74,7 +83,7 @@ def choose_threads(hidden_size: int, tokens: int) -> int:
     """The fastest number for a layer of this width over so many tokens: all that torch may use now, half of them, and
     so on down to one.
 
-    Takes about a tenth of a second for each of them on a processor; nothing is measured where an accelerator trains,
+    Takes a fifth of a second or two for each of them on a processor; nothing is measured where an accelerator trains,
     or only one thread is allowed. The number of threads is left as it was.
     """
     allowed = torch.get_num_threads()
@@ -83,7 +92,7 @@ def choose_threads(hidden_size: int, tokens: int) -> int:
     candidates = [allowed]
     while candidates[-1] > 1:
         candidates.append(candidates[-1] // 2)
-    speeds = _speeds(candidates, _layer(hidden_size, tokens))
+    speeds = _speeds(candidates, _layer(min(hidden_size, _WIDEST_LAYER), tokens))
     torch.set_num_threads(allowed)
     chosen = candidates[0]
     for fewer in candidates[1:]:  # a quiet machine's noise must not cost it half of its cores

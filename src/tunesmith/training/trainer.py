@@ -85,6 +85,7 @@ def train(
         _go(trainer, config, reporter, resume_from)
     finally:
         attends_as_loaded(model)
+        trainer.threads.release()
     if not reporter.stopped:
         reporter.restore_best()
     return Trained(int(trainer.state.global_step), int(trainer.state.num_input_tokens_seen))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-_NARROW_HEAD = 32
+_WIDEST_TRANSPOSED = 32
 
 
 class WrittenAttention(torch.autograd.Function):
@@ -49,6 +49,6 @@ def _times(square: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     Where heads are narrow such a product uses a fraction of a processor's width; its transpose uses all of it, and is
     four times as fast (heads 8 wide).
     """
-    if states.shape[2] > _NARROW_HEAD:
+    if states.shape[2] > _WIDEST_TRANSPOSED:
         return torch.bmm(square, states)
     return torch.bmm(states.transpose(1, 2), square.transpose(1, 2)).transpose(1, 2)

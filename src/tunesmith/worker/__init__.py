@@ -5,8 +5,8 @@ import os
 # Read when torch loads its OpenMP runtime, so before anything that a job imports, and inherited by whatever is forked
 # or spawned from here. By default threads that wait for each other spin for milliseconds, and beside one busy process
 # that makes a training many times slower. Asleep at once they lose next to nothing there, but on a quiet machine waking
-# up after each operation costs narrow models half of their speed. So they spin for some ten microseconds (the second
-# name is GNU's runtime, which torch has on Linux), and training/threads.py takes fewer threads beside a neighbour.
+# up after each operation costs narrow models a quarter to two fifths of their speed. So they spin briefly (the second
+# name is for GNU's runtime, which torch has on Linux), and training/threads.py takes fewer threads beside a neighbour.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")

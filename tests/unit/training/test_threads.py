@@ -130,3 +130,32 @@ def test_with_one_thread_allowed_nothing_is_ever_looked_at(neighbours: Neighbour
     neighbours.steps(training, 100.0)
 
     assert neighbours.asked == 0
+
+
+def test_a_neighbour_that_stays_is_looked_at_ever_more_seldom_until_it_goes(neighbours: Neighbours) -> None:
+    neighbours.best = 1
+    training = threads.Threads(64, 256)
+    training.choose()
+    neighbours.steps(training, 1.0, count=3600)
+    assert 15 < neighbours.asked < 20, "an hour beside it: at 15 s, 30, 60, 120 and then every four minutes"
+
+    neighbours.best = 8
+    neighbours.steps(training, 1.0, count=300)
+    assert torch.get_num_threads() == 8
+    neighbours.best = 1
+    neighbours.steps(training, 3.0)
+    neighbours.best = 8
+    neighbours.steps(training, 1.0, count=20)
+
+    assert torch.get_num_threads() == 8, "one that comes anew is looked at soon again"
+
+
+def test_what_a_training_left_unused_is_there_for_the_next(neighbours: Neighbours) -> None:
+    neighbours.best = 1
+    training = threads.Threads(64, 256)
+    training.choose()
+    assert torch.get_num_threads() == 1
+
+    training.release()
+
+    assert torch.get_num_threads() == 8

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tunesmith.training.reporting import Calendar
             RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
             OutOfMemory,
         ),
+        (RuntimeError("std::bad_alloc"), OutOfMemory),
         (RuntimeError("unable to mmap 33 bytes: Cannot allocate memory (12)"), OutOfMemory),
         (OSError(errno.ENOSPC, "full"), DiskFull),
         (OSError(errno.EROFS, "read-only"), StorageFailed),
@@ -76,3 +79,34 @@ def test_the_last_step_is_always_evaluated_and_saved() -> None:
 
     assert [step for step in range(1, 8) if calendar.evaluates_at(step)] == [3, 6, 7]
     assert [step for step in range(1, 8) if calendar.saves_at(step)] == [5, 7]
+
+
+_MALLINFO = """
+import ctypes, os, resource, sys
+from tunesmith.training.failures import is_limited, spare_memory
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+libc.malloc.restype = ctypes.c_void_p
+
+def mapped():
+    before = libc.mallinfo2().hblks
+    kept = [libc.malloc(ctypes.c_size_t(100_000)) for _ in range(10)]
+    return libc.mallinfo2().hblks - before
+
+print(is_limited(), mapped())
+resource.setrlimit(resource.RLIMIT_DATA, (2**40, 2**40))
+spare_memory()
+print(is_limited(), mapped())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_where_addresses_are_limited_each_tensor_is_mapped_by_itself() -> None:
+    told = subprocess.run([sys.executable, "-c", _MALLINFO], capture_output=True, text=True, timeout=60)
+
+    assert told.stdout.splitlines() == ["False 0", "True 10"], told.stderr
