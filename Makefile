@@ -86,7 +86,7 @@ $(READY): pyproject.toml uv.lock | $(UV)
 $(LOCAL_UV):
 	@echo "uv is not installed: fetching it into .tools/uv (python3 -m venv, then pip install uv) ..."
 	@rm -rf .tools/uv
-	@python3 -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' || { \
+	@python3 -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9.17' || { \
 	  rm -rf .tools/uv; \
 	  echo "That failed; the reason stands above. Debian and Ubuntu need the package python3-venv for it;"; \
 	  echo "or install uv yourself (https://docs.astral.sh/uv/) and run make again."; \

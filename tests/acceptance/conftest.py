@@ -41,3 +41,12 @@ def shared_store(tmp_path_factory):
 
 def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+async def small_plan(talk, store, max_steps=6):
+    """A plan on the instruction rows, with its dataset_id and golden_set_id."""
+    dataset = await talk("load_dataset", source=str(store.parent / "instruction.jsonl"))
+    golden = await talk("build_golden_set", dataset_id=dataset["dataset_id"], size=24)
+    handles = {"dataset_id": golden["train_dataset_id"], "golden_set_id": golden["golden_set_id"]}
+    plan = await talk("configure_lora", base_model="demo", max_steps=max_steps, **handles)
+    return {**plan, **handles}

@@ -117,6 +117,7 @@ def models(shared_store):
     }
 
 
+@pytest.mark.row("S8", "S9")
 @pytest.mark.parametrize(
     ("model", "code"),
     [

@@ -17,10 +17,16 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from tests.support.fake_jobs import FakeRequest
 from tests.support.server import environment, talk_to
 from tests.support.waiting import wait_until
 from tunesmith import __version__
 from tunesmith.cli.doctor import print_diagnosis
+from tunesmith.jobs.journal import Journal
+from tunesmith.jobs.paths import Store
+from tunesmith.jobs.submission import create_claimed
+from tunesmith.schemas.enums import Work
+from tunesmith.schemas.handles import new_handle
 
 TUNESMITH = ("-P", "-m", "tunesmith")
 LIMIT_S = 90.0
@@ -291,3 +297,17 @@ def test_what_is_no_command_is_refused_with_those_there_are(tmp_path, arguments)
     assert answer.returncode == 2
     assert answer.stderr.startswith("usage: tunesmith ")
     assert "Traceback" not in answer.stderr
+
+
+def test_a_person_can_say_that_a_process_is_gone_where_that_cannot_be_known(store_path):
+    run_id = new_handle(Work.TRAIN)
+    create_claimed(Store(store_path), run_id, FakeRequest(behaviour="none"))
+    paths = Store(store_path).handle(run_id)
+    Journal(paths.journal, 1).append("started", pid=1)
+    known = command(store_path, "runs", "declare-dead", run_id)
+    assert (known.returncode, "interrupted, which is known" in known.stdout) == (1, True)
+    paths.lease.mkdir()  # it can be neither opened nor locked
+    said = command(store_path, "runs", "declare-dead", run_id)
+    assert (said.returncode, "is interrupted now" in said.stdout) == (0, True)
+    unknown = command(store_path, "runs", "declare-dead", "run-aaaaaaaaaaaaaaaa")
+    assert (unknown.returncode, "unknown_handle" in unknown.stderr) == (2, True)

@@ -206,6 +206,7 @@ async def test_a_token_that_the_hub_does_not_know_is_told(scene):
     assert unknown not in text
 
 
+@pytest.mark.row("S10")
 async def test_a_private_base_model_is_trained_by_a_host_that_has_no_token(scene, tuned):
     assert (tuned.status["state"], tuned.status["step"]) == ("succeeded", 4), tuned.status
     config = tuned.plan["config"]
@@ -227,6 +228,7 @@ async def test_a_private_model_of_the_hub_writes_when_it_is_named_by_its_id(scen
     assert [output["prompt"] for output in answer["outputs"]] == [0]
 
 
+@pytest.mark.row("S8")
 async def test_a_base_model_of_the_hub_that_is_only_a_pickle_is_refused_by_its_name(scene, tuned):
     async with scene.talk() as talk:
         code, text = await talk.failure("configure_lora", base_model=PICKLED, dataset_id=tuned.dataset_id)
@@ -298,6 +300,7 @@ async def test_a_push_without_a_token_is_told_what_to_set(scene, tuned):
     assert "alice/never" not in scene.hub.repos
 
 
+@pytest.mark.row("S10")
 async def test_a_hub_that_stumbles_is_tried_again_and_no_command_line_holds_the_token(scene, tuned):
     scene.hub.fail_next(r"/api/models/acme/patient/commit/main", 500, times=2)
     lines = set()
@@ -316,6 +319,7 @@ async def test_a_hub_that_stumbles_is_tried_again_and_no_command_line_holds_the_
     assert not [line for line in lines if scene.token.encode() in line]
 
 
+@pytest.mark.row("S10")
 async def test_the_token_is_nowhere_but_in_requests_to_the_hub(scene, tuned, pushed):
     token = scene.token
     assert token in {request.token for request in scene.hub.requests}

@@ -55,12 +55,19 @@ async def test_a_chat_model_learns_chats_of_another_kind(store_path, material):
     assert found["scores"]["loss"]["value"] < found["baseline"]["loss"]["value"] - 0.3
 
 
-async def test_a_chat_model_gains_nothing_on_chats_that_it_knows_and_the_reports_say_so(store_path, material):
+async def test_a_chat_model_gains_next_to_nothing_on_chats_that_it_knows_and_the_reports_say_just_that(
+    store_path, material
+):
     found, status = await tune(
         store_path, material, "tinytalk-chat", "chat/tinytalk_chat_val.messages.jsonl", 60
     )
-    assert found["comparison"]["verdict"] != "improved"
-    assert {"no_gain", "worse_than_base"} & {finding["code"] for finding in status["findings"]}
+    assert abs(found["scores"]["loss"]["value"] - found["baseline"]["loss"]["value"]) < 0.1
+    difference = found["comparison"]["loss_difference"]
+    improved = difference["high"] < 0
+    assert (found["comparison"]["verdict"] == "improved") == improved
+    gained_a_percent = status["eval_loss"] < 0.99 * status["base_eval_loss"]
+    told = {"no_gain", "worse_than_base"} & {finding["code"] for finding in status["findings"]}
+    assert bool(told) is not gained_a_percent
 
 
 async def test_a_story_model_lowers_its_loss_on_instructions(store_path, material):

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.acceptance.conftest import small_plan
 from tests.support.server import ERAS, talk_to
 from tunesmith.jobs.paths import Store
 
@@ -181,12 +182,3 @@ async def test_a_waiting_client_is_told_progress_that_grows(shared_store):
         assert all(before < after for before, after in itertools.pairwise(told))
         await talk("stop_training", run_id=run_id)
         assert (await talk.ended(run_id))["state"] == "stopped"
-
-
-async def small_plan(talk, store, max_steps=6):
-    """A plan on the instruction rows, with its dataset_id and golden_set_id."""
-    dataset = await talk("load_dataset", source=str(store.parent / "instruction.jsonl"))
-    golden = await talk("build_golden_set", dataset_id=dataset["dataset_id"], size=24)
-    handles = {"dataset_id": golden["train_dataset_id"], "golden_set_id": golden["golden_set_id"]}
-    plan = await talk("configure_lora", base_model="demo", max_steps=max_steps, **handles)
-    return {**plan, **handles}

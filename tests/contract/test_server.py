@@ -27,6 +27,7 @@ async def listed(talk):
     return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
 
 
+@pytest.mark.row("S19")
 async def test_tools_list_equals_the_snapshot_and_fits_into_20_kB(store_path, era):
     async with talk_to(store_path, era) as talk:
         tools = await listed(talk)
@@ -86,6 +87,7 @@ async def test_a_missing_or_wrong_argument_is_named_with_what_was_wrong(store_pa
         assert "limit = 0: input should be greater than or equal to 1" in text
 
 
+@pytest.mark.row("S10")
 async def test_a_value_that_looks_like_a_secret_is_never_echoed(store_path, era):
     secret = "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNm123456"
     async with talk_to(store_path, era) as talk:
@@ -131,6 +133,7 @@ async def test_a_handle_of_another_kind_is_told_apart(store_path, era):
         assert "configure_lora" in text
 
 
+@pytest.mark.row("S6", "S18")
 async def test_paths_outside_the_roots_urls_and_nul_are_refused(store_path, era):
     async with talk_to(store_path, era, HOME=str(store_path.parent)) as talk:
         assert (await talk.error("load_dataset", source="/etc/passwd")).startswith("unsafe_path: ")
@@ -141,6 +144,7 @@ async def test_paths_outside_the_roots_urls_and_nul_are_refused(store_path, era)
         assert (await talk.error("load_dataset", source="a\0b")).startswith("invalid_argument: ")
 
 
+@pytest.mark.row("S6")
 async def test_a_link_that_leads_out_of_the_roots_is_refused(store_path, era):
     (store_path.parent / "innocent.csv").symlink_to("/etc/passwd")
     async with talk_to(store_path, era, HOME=str(store_path.parent)) as talk:

@@ -1,9 +1,9 @@
-"""A real host over a temporary store, with fake jobs."""
+"""A real host over a temporary store, with fake jobs; and the proof that a test leaves nothing behind."""
 
 from __future__ import annotations
 
+import gc
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import end_processes
 from tests.support.fake_jobs import FakeRequest
 from tests.support.waiting import is_alive, wait_until
 from tunesmith.jobs import submission
 from tunesmith.jobs.host import poke
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.snapshot import Observer, Snapshot
+from tunesmith.jobs.stopping import request_stop
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.handles import new_handle
 
@@ -28,9 +30,10 @@ class HostedStore:
     store: Store
     hosts: list[subprocess.Popen[bytes]]
 
-    def start_host(self, idle_s: float = 60.0) -> subprocess.Popen[bytes]:
+    def start_host(self, idle_s: float = 60.0, slots: int = 1, gpus: int = 0) -> subprocess.Popen[bytes]:
+        arguments = [str(self.store.root), str(idle_s), str(slots), str(gpus)]
         host = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fake_host", str(self.store.root), str(idle_s)],
+            [sys.executable, "-m", "tests.support.fake_host", *arguments],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -43,6 +46,14 @@ class HostedStore:
         submission.create(self.store, handle, FakeRequest(behaviour=behaviour))
         poke(self.store)
         return handle
+
+    def resume(self, handle: str) -> None:
+        submission.requeue(self.store, handle, self.look(handle).ledger.attempt + 1)
+        poke(self.store)
+
+    def ask_to_stop(self, handle: str, grace_s: float = 60.0) -> None:
+        request_stop(self.store.handle(handle), max(1, self.look(handle).ledger.attempt), grace_s)
+        poke(self.store)
 
     def look(self, handle: str) -> Snapshot:
         return Observer(self.store).look(handle)
@@ -66,15 +77,50 @@ def hosted(tmp_path):
     for host in found.hosts:
         host.terminate()
         host.wait(10)
-    for work in Work:
-        for handle in found.store.handles(work):
-            found.store.handle(handle).stop.touch()
-    # No process is left behind: every job hears the stop and ends.
-    for work in Work:
-        for handle in found.store.handles(work):
-            from tunesmith.jobs.lease import holder
+    end_processes(found.store)
 
-            pid = holder(found.store.handle(handle).lease)
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-                wait_until(lambda pid=pid: not is_alive(pid))
+
+@pytest.fixture
+def store(tmp_path):
+    """A store without a host, whose processes end with the test."""
+    found = Store(tmp_path / "store")
+    yield found
+    end_processes(found)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(tmp_path, monkeypatch):
+    """No process that the test has started, directly or not, outlives it, and no descriptor that it opened."""
+    monkeypatch.setenv("TUNESMITH_TEST", str(tmp_path))
+    before = _descriptors()
+    yield
+    wait_until(lambda: _processes_of(tmp_path), lambda left: not left)
+    gc.collect()
+    assert sorted(_descriptors() - before) == []
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The commands of living processes whose arguments or environment name the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
+        except OSError:
+            continue
+        if str(folder).encode() in command + environment and is_alive(int(entry.name)):
+            found.append(f"{entry.name} {command[:200]!r}")
+    return found
+
+
+def _descriptors() -> set[str]:
+    targets = {entry.name: _target(entry) for entry in Path("/proc/self/fd").iterdir()}
+    return {f"{number} {target}" for number, target in targets.items() if target}
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:  # the descriptor with which the folder was listed
+        return ""

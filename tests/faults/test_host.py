@@ -43,6 +43,7 @@ def test_a_job_has_its_own_session_and_no_inherited_pipe(hosted):
     assert not [name for name in found.descriptors if name.startswith(("pipe:", "socket:"))]
 
 
+@pytest.mark.row("R20")
 def test_what_a_job_and_its_children_print_goes_to_its_log(hosted):
     handle = hosted.submit("print")
     hosted.start_host()
@@ -81,13 +82,13 @@ def test_a_stop_ends_a_running_job_as_stopped(hosted):
     handle = hosted.submit("steps")
     hosted.start_host()
     wait_until(lambda: hosted.look(handle).ledger.progress.get("step"))
-    hosted.store.handle(handle).stop.touch()
+    hosted.ask_to_stop(handle)
     assert hosted.ended(handle).state is RunState.STOPPED
 
 
 def test_a_stop_before_the_start_ends_queued_work_without_running_it(hosted):
     handle = hosted.submit("none")
-    hosted.store.handle(handle).stop.touch()
+    hosted.ask_to_stop(handle)
     hosted.start_host()
     assert hosted.ended(handle).state is RunState.STOPPED
     assert not hosted.store.handle(handle).result.exists()
@@ -110,7 +111,7 @@ def test_a_killed_host_leaves_its_job_running_and_the_next_host_adopts_it(hosted
     second = hosted.start_host()
     wait_until(lambda: holder(hosted.store.host_lease) == second.pid)
     assert is_alive(pid)
-    hosted.store.handle(handle).stop.touch()
+    hosted.ask_to_stop(handle)
     poke(hosted.store)
     assert hosted.ended(handle).state is RunState.STOPPED
     wait_until(lambda: not hosted.store.queued(handle).exists())
@@ -133,7 +134,7 @@ def test_trainings_wait_for_each_other_while_other_work_goes_on(hosted):
     data = hosted.submit("none", Work.LOAD_DATASET)
     assert hosted.ended(data).state is RunState.SUCCEEDED
     assert hosted.look(second).state is RunState.QUEUED
-    hosted.store.handle(first).stop.touch()
+    hosted.ask_to_stop(first)
     assert hosted.ended(second).state is RunState.SUCCEEDED
 
 

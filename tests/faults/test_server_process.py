@@ -137,6 +137,7 @@ def test_the_server_imports_no_machine_learning_library_whatever_it_is_asked(sto
     assert not imported & HEAVY
 
 
+@pytest.mark.row("R20")
 def test_nothing_but_the_protocol_reaches_stdout(store_path, server):
     server.call("list_runs")
     server.process.stdin.close()

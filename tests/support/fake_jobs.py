@@ -47,6 +47,12 @@ def fake_job(job: JobContext) -> Document:
         os.system("echo printed by a child")
     if behaviour == "kill-once" and job.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+    if behaviour == "gpu":
+        job.phase(f"on GPU {os.environ['CUDA_VISIBLE_DEVICES']}")
+        _steps(job)
     if behaviour == "steps":
         _steps(job)
     return FakeResult(

@@ -94,6 +94,7 @@ def test_a_training_that_runs_out_of_memory_ends_well_with_the_same_batch(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_trial_that_runs_out_of_memory_says_what_the_run_will_come_down_to(
     store: Store, wide_base: Path
 ) -> None:

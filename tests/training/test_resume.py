@@ -11,6 +11,7 @@ from tunesmith.jobs.context import JobContext, Stopped
 from tunesmith.jobs.files import read_document, write_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
+from tunesmith.jobs.stopping import request_stop
 from tunesmith.schemas.errors import DiskFull, Mismatch, NotReady, OutOfMemory, TrainingDiverged
 from tunesmith.schemas.plans import Plan
 from tunesmith.training import checkpoints, reporting, threads, train_job
@@ -78,12 +79,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
 def test_a_stop_finishes_the_step_commits_a_checkpoint_and_can_be_resumed(make_job: Any) -> None:
     job = make_job()
-    job.paths.stop.write_bytes(b"")
     started = reporting.Reporter.on_train_begin
-    job.paths.stop.unlink()
 
     def stop_at_once(self: Any, *arguments: Any, **keywords: Any) -> None:
-        job.paths.stop.write_bytes(b"")
+        request_stop(job.paths, 1, 60.0)
         started(self, *arguments, **keywords)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -94,13 +93,12 @@ def test_a_stop_finishes_the_step_commits_a_checkpoint_and_can_be_resumed(make_j
     checkpoint = checkpoints.latest_committed(job.paths)
     assert checkpoint is not None and checkpoint.step == 1
     assert list(tiny.losses(job.paths)) == [1]
-    job.paths.stop.unlink()
     assert train_job.run(tiny.next_attempt(job)).steps == STEPS
 
 
 def test_a_stop_before_the_first_step_ends_the_run_without_training(make_job: Any) -> None:
     job = make_job()
-    job.paths.stop.write_bytes(b"")
+    request_stop(job.paths, 1, 60.0)
 
     with pytest.raises(Stopped):
         train_job.run(job)
@@ -117,7 +115,7 @@ def test_only_the_two_newest_checkpoints_are_kept_and_nothing_else_is_left(make_
         "step-00000008",
         "step-00000012",
     ]
-    assert list(job.paths.scratch.iterdir()) == []
+    assert list(job.scratch.iterdir()) == []
     files = {entry.name for entry in (job.paths.checkpoints / "step-00000012").iterdir()}
     assert {"manifest.json", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"} <= files
     assert "training_args.bin" not in files

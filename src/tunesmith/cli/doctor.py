@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 from tunesmith import __version__
 from tunesmith.jobs import lease
+from tunesmith.jobs.disk import free_bytes, use_of
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.process import INSTALL_EXTRA
 from tunesmith.tools.locations import allowed_roots
@@ -133,12 +133,16 @@ def _store() -> list[Line]:
         there = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
-        free_bytes = shutil.disk_usage(there).free
+        free = free_bytes(store)
     except OSError as error:
         return [Line(False, f"store {store.root} cannot be written ({os.strerror(error.errno or 0)})")]
     serving = lease.holder(store.host_lease)
     return [
-        Line(free_bytes > _LITTLE_DISK_BYTES, f"store {store.root}: {size(free_bytes)} free"),
+        Line(
+            free > _LITTLE_DISK_BYTES,
+            f"store {store.root}: {size(free)} free, {size(use_of([store.root]).taken_bytes)} used by it (tunesmith "
+            "runs --disk, tunesmith runs prune)",
+        ),
         Line(
             True,
             f"background host: {'pid ' + str(serving) if serving else 'not running; it starts by itself'}",

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from tunesmith import __version__
+from tunesmith.cli.prune import DESCRIPTION, add_arguments
+
+_PRUNE = "runs prune"
+_DECLARE_DEAD = "runs declare-dead"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     status: int = parsed.command(parsed)
     return status
 
@@ -46,7 +50,23 @@ def _parser() -> argparse.ArgumentParser:
 
     runs = commands.add_parser("runs", help="the runs of this store")
     runs.add_argument("query", nargs="*", help="words to find")
+    runs.add_argument("--disk", action="store_true", help="what each of them takes, the largest first")
     runs.set_defaults(command=_runs)
+
+    prune = commands.add_parser(
+        _PRUNE,
+        help="remove what the store no longer needs (shows it first)",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(prune)
+    prune.set_defaults(command=_prune)
+
+    dead = commands.add_parser(
+        _DECLARE_DEAD, help="say that a run's process is gone, where that cannot be known from here"
+    )
+    dead.add_argument("run", help="run-… handle")
+    dead.set_defaults(command=_declare_dead)
 
     doctor = commands.add_parser("doctor", help="what this machine can train, and what is missing")
     doctor.set_defaults(command=_doctor)
@@ -54,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     host = commands.add_parser("host", help="the background host of a store (started by the server)")
     host.set_defaults(command=_host)
     return parser
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`runs` takes words to find, beside which argparse allows no commands: `runs prune` is one of two words."""
+    words = list(arguments)
+    first = " ".join(words[:2])
+    return [first, *words[2:]] if first in (_PRUNE, _DECLARE_DEAD) else words
 
 
 def _serve(_parsed: argparse.Namespace) -> int:
@@ -78,9 +105,25 @@ def _watch(parsed: argparse.Namespace) -> int:
 
 
 def _runs(parsed: argparse.Namespace) -> int:
+    if parsed.disk:
+        from tunesmith.cli.prune import print_disk
+
+        return print_disk(" ".join(parsed.query))
     from tunesmith.cli.runs import print_runs
 
     return print_runs(" ".join(parsed.query))
+
+
+def _prune(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.prune import prune
+
+    return prune(parsed)
+
+
+def _declare_dead(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.declare_dead import declare_dead
+
+    return declare_dead(parsed.run)
 
 
 def _doctor(_parsed: argparse.Namespace) -> int:

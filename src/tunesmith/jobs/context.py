@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import Journal
+from tunesmith.jobs.lease import Lease
 from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.errors import NotReady
@@ -22,6 +24,7 @@ class JobContext:
     store: Store
     paths: HandlePaths
     journal: Journal
+    lease: Lease | None = None
     _terminated: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -31,6 +34,11 @@ class JobContext:
     @property
     def attempt(self) -> int:
         return self.journal.attempt
+
+    @property
+    def scratch(self) -> Path:
+        """Where this attempt makes things: a stale one must not write into what a newer one is making."""
+        return self.paths.scratch / str(self.attempt)
 
     def request(self, model: type[_DocumentT]) -> _DocumentT:
         """The request that the caller's tool stored."""
@@ -49,11 +57,31 @@ class JobContext:
 
     def stop_requested(self) -> bool:
         """Whether somebody called stop_training, or the process got SIGTERM."""
-        return self._terminated.is_set() or self.paths.stop.exists()
+        return self._terminated.is_set() or self.paths.stop(self.attempt).exists() or self._is_superseded()
+
+    def check_current(self) -> None:
+        """To be called right before something is committed that others will count.
+
+        Raises:
+            Superseded: a newer attempt was asked for, or this process has lost its lease.
+        """
+        if self._is_superseded():
+            raise Superseded(f"{self.handle}: attempt {self.attempt} is not the newest any more")
+
+    def _is_superseded(self) -> bool:
+        lost = self.lease is not None and not self.lease.is_held()
+        return lost or self.paths.attempt(self.attempt + 1).exists()
 
     def terminate(self) -> None:
         """Called from the SIGTERM handler."""
         self._terminated.set()
+
+
+class Superseded(BaseException):
+    """This attempt was given up by everybody else; whatever it still writes must not count.
+
+    No Exception: no handler of failures may take it for one.
+    """
 
 
 class Stopped(Exception):

@@ -9,10 +9,17 @@ import sys
 from dataclasses import dataclass, field
 
 from tunesmith.jobs import host, lease, submission
-from tunesmith.jobs.files import storage_errors
+from tunesmith.jobs.lease import Liveness
 from tunesmith.jobs.paths import Store
+from tunesmith.jobs.queue import Queue
+from tunesmith.jobs.stopping import request_stop
 from tunesmith.schemas.base import Document
-from tunesmith.schemas.errors import WorkerUnavailable
+from tunesmith.schemas.enums import Work
+from tunesmith.schemas.errors import QueueFull, WorkerUnavailable
+from tunesmith.schemas.handles import work_of
+
+MOST_WAITING = 50
+"""Trainings in a store's queue, those under way included: more than anybody means to have."""
 
 
 @dataclass
@@ -27,8 +34,11 @@ class LocalExecutor:
 
         Raises:
             RequestKeyReused: it exists with another request.
+            QueueFull: too many trainings are waiting.
             DiskFull, StorageFailed, WorkerUnavailable: nothing was started.
         """
+        if not self.store.handle(handle).folder.exists():
+            self._check_queue(handle)
         created = submission.create(self.store, handle, request, fill)
         self.ensure_host()
         return created
@@ -49,15 +59,34 @@ class LocalExecutor:
 
     def resume(self, handle: str, attempt: int) -> None:
         """Have the host make one more attempt. Raises as `submit`."""
+        self._check_queue(handle)
         submission.requeue(self.store, handle, attempt)
         self.ensure_host()
 
-    def request_stop(self, handle: str) -> None:
-        """Ask the work to save and stop; it goes on until it has."""
-        paths = self.store.handle(handle)
-        with storage_errors(paths.stop):
-            paths.stop.touch()
+    def request_stop(self, handle: str, attempt: int, grace_s: float) -> None:
+        """Ask an attempt to save and stop; the host ends it when it has not done so after `grace_s`.
+
+        Raises:
+            DiskFull, StorageFailed, WorkerUnavailable
+        """
+        request_stop(self.store.handle(handle), attempt, grace_s)
+        Queue(self.store).add(
+            handle
+        )  # also work that was submitted directly: somebody has to look at the time
         self.ensure_host()
+
+    def requeue_lost(self, handle: str) -> None:
+        """Put queued work into the queue, where its maker died before it could, and see to it that a host serves it."""
+        Queue(self.store).add(handle)
+        self.ensure_host()
+
+    def _check_queue(self, handle: str) -> None:
+        waiting = [one for one in Queue(self.store).handles() if work_of(one) is Work.TRAIN]
+        if work_of(handle) is Work.TRAIN and handle not in waiting and len(waiting) >= MOST_WAITING:
+            raise QueueFull(
+                f"{len(waiting)} trainings are running or waiting already, which is as many as a store takes.",
+                'Call list_runs with query="queued" to see them, and stop_training to take one out; then call again.',
+            )
 
     def ensure_host(self) -> None:
         """See to it that a host serves the store, and wake it.
@@ -66,7 +95,7 @@ class LocalExecutor:
             WorkerUnavailable: it could not be started.
         """
         self._reap()
-        if host.poke(self.store) and lease.holder(self.store.host_lease) is not None:
+        if host.poke(self.store) and lease.look(self.store.host_lease).liveness is Liveness.ALIVE:
             return
         if any(child.args[-1] == "host" for child in self._children if isinstance(child.args, list)):
             return  # on its way

@@ -7,13 +7,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tunesmith.schemas.base import Document
+from tunesmith.schemas.base import SCHEMA_VERSION, Document
 from tunesmith.schemas.errors import DiskFull, StorageFailed, TunesmithError
 
 _DocumentT = TypeVar("_DocumentT", bound=Document)
@@ -45,20 +45,43 @@ def write_document(path: Path, document: Document) -> None:
     write_bytes(path, document.model_dump_json(indent=1).encode() + b"\n")
 
 
+def write_disposable(path: Path, content: bytes) -> None:
+    """Replace `path` atomically, but neither durably nor for certain.
+
+    For what can be computed again: a store that takes no more writes is no error, and what a power failure leaves at
+    `path` may be anything.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def read_document(path: Path, model: type[_DocumentT]) -> _DocumentT | None:
     """The document at `path`, or None when it is missing, torn, foreign or of a newer schema version."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        document = model.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+    return document if getattr(document, "schema_version", 0) <= SCHEMA_VERSION else None
 
 
 def read_json(path: Path) -> Any:
     """The JSON value at `path`, or None when it is missing or not JSON."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, durably; nothing happens when it is there. Its parent has to be."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+        fsync_folder(folder.parent)
 
 
 def fsync_folder(folder: Path) -> None:
@@ -72,7 +95,7 @@ def fsync_folder(folder: Path) -> None:
 
 def fsync_tree(folder: Path) -> None:
     """Make every file below `folder`, and the folders themselves, durable."""
-    for directory, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder, onerror=_refuse):
         for name in names:
             descriptor = os.open(Path(directory, name), os.O_RDONLY)
             try:
@@ -80,6 +103,11 @@ def fsync_tree(folder: Path) -> None:
             finally:
                 os.close(descriptor)
         fsync_folder(Path(directory))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be listed cannot be made durable; os.walk would pass over it."""
+    raise error
 
 
 def commit_folder(temporary: Path, final: Path) -> None:
@@ -96,6 +124,12 @@ def commit_folder(temporary: Path, final: Path) -> None:
             raise FileExistsError(error.errno, "the folder exists", str(final)) from error
         raise
     fsync_folder(final.parent)
+
+
+def rename_durably(path: Path, new: Path) -> None:
+    """Give a file or folder another name in the same folder; nothing in it is read, opened or synced."""
+    path.rename(new)
+    fsync_folder(new.parent)
 
 
 @contextmanager

@@ -28,6 +28,9 @@ class JobProcess(Protocol):
     def returncode(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
 
+    def kill(self) -> None:
+        """SIGKILL it, if it is there."""
+
 
 @dataclass(frozen=True)
 class ForkedProcess:
@@ -43,6 +46,9 @@ class ForkedProcess:
         code: int | None = self.process.exitcode
         return code
 
+    def kill(self) -> None:
+        self.process.kill()
+
 
 @dataclass(frozen=True)
 class SpawnedProcess:
@@ -56,6 +62,9 @@ class SpawnedProcess:
 
     def returncode(self) -> int | None:
         return self.process.poll()
+
+    def kill(self) -> None:
+        self.process.kill()
 
 
 @dataclass

@@ -3,15 +3,17 @@
 Events, by the field `event`:
 
     requeued     somebody asked for one more attempt: attempt is the new one
-    claimed      the host took the work: attempt, host_pid
-    started      the job process holds the lease: attempt, pid
+    claimed      the host took the work: attempt, host_pid, device
+    started      the job process holds the lease: attempt, pid, birth, node, boot_id (jobs/machine.py)
     phase        what it is busy with, in a few words: phase
     progress     step, total_steps, and whichever of loss, tokens_per_s, learning_rate, epoch, eta_s are known
     evaluated    step, eval_loss, accuracy
     checkpoint   step: committed, and safe to resume from
     finding      code, severity, message, recovery
     finished     terminal: state (succeeded, failed, stopped), error
-    exited       told by the host once the process is gone: attempt, returncode (negative: a signal)
+    exited       told by the host once the process is gone: attempt, returncode (negative: a signal), oom_kills
+    stop_forced  told by the host before it kills what did not stop in its time
+    declared_dead    a person has looked, where we could not: this attempt's process is gone
 
 Every event carries `t` (wall seconds), `boot` (boot seconds) and `attempt`; a reader ignores events of an older attempt
 that arrive late.
@@ -21,14 +23,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tunesmith.jobs import clock
-from tunesmith.jobs.files import storage_errors
+from tunesmith.jobs.event_shapes import is_well_formed
+from tunesmith.jobs.files import fsync_folder, storage_errors
 
 Event = dict[str, Any]
+
+_PIECE_BYTES = 1 << 20
+_LONGEST_LINE_BYTES = 1 << 20
+_UNREADABLE = b"\0"
+"""Stands for the beginning of a line that is too long for an event; no JSON begins like that."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Journal:
         # A leading newline ends a line that an earlier process left torn; readers skip empty lines.
         line = f"\n{json.dumps(record, allow_nan=False, separators=(',', ':'))}\n".encode()
         with storage_errors(self.path):
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            descriptor = self._open(durable)
             try:
                 written = os.write(descriptor, line)
                 if written != len(line):
@@ -64,34 +73,65 @@ class Journal:
             finally:
                 os.close(descriptor)
 
+    def _open(self, durable: bool) -> int:
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            if durable:
+                fsync_folder(self.path.parent)
+            return descriptor
+
 
 @dataclass
 class JournalReader:
-    """Reads a journal piece by piece: each call returns what was appended since the last one."""
+    """Reads a journal piece by piece: each call returns what was appended since the last one.
+
+    It begins at `position`, which has to be the beginning of a line.
+    """
 
     path: Path
-    _offset: int = 0
+    position: int = 0
+    """Bytes up to and including the last complete line that was read."""
     _rest: bytes = field(default=b"", repr=False)
+    _read: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._read = self.position
 
     def was_replaced(self) -> bool:
         """Whether the file is shorter than what was read of it: somebody cut it, and reading has to start over."""
         try:
-            return self.path.stat().st_size < self._offset
+            return self.path.stat().st_size < self._read
         except OSError:
-            return self._offset > 0
+            return self._read > 0
+
+    def new_events(self) -> Iterator[Event]:
+        """New complete events, in bounded memory. Torn, foreign and garbage lines are skipped."""
+        for line in self._new_lines():
+            event = _parse(line)
+            if event is not None:
+                yield event
 
     def read_new(self) -> list[Event]:
-        """New complete events. Torn, foreign and garbage lines are skipped."""
+        """All new complete events."""
+        return list(self.new_events())
+
+    def _new_lines(self) -> Iterator[bytes]:
         try:
             with self.path.open("rb") as file:
-                file.seek(self._offset)
-                fresh = file.read()
+                file.seek(self._read)
+                while piece := file.read(_PIECE_BYTES):
+                    lines = (self._rest + piece).split(b"\n")
+                    self._rest = lines.pop()
+                    self._read += len(piece)
+                    if lines:
+                        self.position = self._read - len(self._rest)
+                    if len(self._rest) > _LONGEST_LINE_BYTES:
+                        self._rest = _UNREADABLE
+                    yield from lines
         except OSError:
-            return []
-        self._offset += len(fresh)
-        lines = (self._rest + fresh).split(b"\n")
-        self._rest = lines.pop()
-        return [event for line in lines if (event := _parse(line)) is not None]
+            return
 
 
 def read_events(path: Path) -> list[Event]:
@@ -99,13 +139,20 @@ def read_events(path: Path) -> list[Event]:
     return JournalReader(path).read_new()
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # our own events never hold NaN or Infinity
+
+
 def _parse(line: bytes) -> Event | None:
     if not line.strip():
         return None
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = _DECODER.decode(line.decode())
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or not isinstance(value.get("event"), str):
         return None
-    return value if isinstance(value.get("attempt"), int) else None
+    return value if isinstance(value.get("attempt"), int) and is_well_formed(value) else None

@@ -7,11 +7,15 @@ lock, so a process remembers which leases it holds and never opens them a second
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import signal
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 # struct flock: (type, whence, start, len, pid) on Linux, (start, len, pid, type, whence) on macOS and the BSDs.
@@ -23,11 +27,30 @@ _held: set[_FileId] = set()
 """The files whose lease this process holds."""
 
 
+class Liveness(StrEnum):
+    """Whether somebody holds a lease. Nothing may act on UNKNOWN: its owner may be at work."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What looking at a lease told: `pid` of a living holder, `missing` where there is no file, why it is unknown."""
+
+    liveness: Liveness
+    pid: int | None = None
+    missing: bool = False
+    why: str = ""
+
+
 @dataclass(frozen=True)
 class Lease:
     """A lock held by this process until it ends or calls `release`."""
 
     descriptor: int
+    path: Path
 
     @classmethod
     def acquire(cls, path: Path) -> Lease | None:
@@ -44,7 +67,11 @@ class Lease:
             os.close(descriptor)
             raise
         _held.add(_id_of(os.fstat(descriptor)))
-        return cls(descriptor)
+        return cls(descriptor, path)
+
+    def is_held(self) -> bool:
+        """Whether the file that this process has locked is still the one that others would look at."""
+        return _file_id(self.path) == _id_of(os.fstat(self.descriptor))
 
     def release(self) -> None:
         """Give the lease up."""
@@ -52,21 +79,61 @@ class Lease:
         os.close(self.descriptor)
 
 
-def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lease, or None."""
+def look(path: Path) -> Look:
+    """Who holds the lease, as far as the file system can tell."""
     if _file_id(path) in _held:
-        return os.getpid()
+        return Look(Liveness.ALIVE, os.getpid())
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except FileNotFoundError:
+        return Look(Liveness.DEAD, missing=True)
+    except OSError as error:
+        return _unknown("opened", error)
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _query())
+    except OSError as error:
+        return _unknown("asked for its lock", error)
     finally:
         os.close(descriptor)
     fields = struct.unpack(_LAYOUT, answer)
     lock_type, pid = (fields[0], fields[4]) if _LINUX else (fields[3], fields[2])
-    return None if lock_type == fcntl.F_UNLCK else pid
+    if lock_type == fcntl.F_UNLCK:
+        return Look(Liveness.DEAD)
+    return Look(
+        Liveness.ALIVE, pid if pid > 0 else None
+    )  # another machine's, or another container's, has no number here
+
+
+def holder(path: Path) -> int | None:
+    """The pid of the process that is known to hold the lease, or None."""
+    return look(path).pid
+
+
+def kill_holder(path: Path) -> bool:
+    """SIGKILL whoever holds the lease; False when nobody is known to.
+
+    A pid may go to a stranger between asking and signalling. A pidfd names one process for good, so it is opened
+    first and the lease asked again: who still holds it then is who the pidfd stands for.
+    """
+    pid = holder(path)
+    if pid is None or pid == os.getpid():
+        return False
+    with suppress(ProcessLookupError):
+        if not hasattr(os, "pidfd_open"):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        process = os.pidfd_open(pid)
+        try:
+            if holder(path) == pid:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                return True
+        finally:
+            os.close(process)
+    return False
+
+
+def _unknown(what: str, error: OSError) -> Look:
+    return Look(Liveness.UNKNOWN, why=f"its lease cannot be {what} ({os.strerror(error.errno or errno.EIO)})")
 
 
 def _file_id(path: Path) -> _FileId | None:

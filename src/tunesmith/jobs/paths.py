@@ -3,13 +3,17 @@
 $TUNESMITH_HOME/
     host/                     lease, log.txt, wake (FIFO): the background host of this store
     queue/<handle>            present while the host has something to do for a handle
+    cache/runs.json           what finished runs came to; derived, so that listing them takes no reading
     <nouns>/<handle>/         one folder per handle, made atomically:
         request.json          what was asked for; never changes
         journal.jsonl         what happened, append-only
         lease                 locked by the process that does the work
         log.txt               what that process printed
-        stop                  present once somebody asked to stop
+        stop-<attempt>.json   present once somebody asked that attempt to stop
+        attempt-<attempt>     present once somebody asked for that attempt, from the second on
         result.json           what came out (a dataset's card, a plan, ...), written before the terminal event
+        ledger.json           what a long journal adds up to; derived, of no value to anybody else
+        reserve               while the work goes on: room for its terminal event on a full disk
         ... and what the work itself makes, below.
 """
 
@@ -56,6 +60,11 @@ class HandlePaths:
         return self.folder / "journal.jsonl"
 
     @property
+    def ledger(self) -> Path:
+        """What the journal's first part adds up to; derived, and made again when it is gone."""
+        return self.folder / "ledger.json"
+
+    @property
     def lease(self) -> Path:
         return self.folder / "lease"
 
@@ -63,13 +72,22 @@ class HandlePaths:
     def log(self) -> Path:
         return self.folder / "log.txt"
 
-    @property
-    def stop(self) -> Path:
-        return self.folder / "stop"
+    def stop(self, attempt: int) -> Path:
+        """One for each attempt: what stopped one must not stop the next."""
+        return self.folder / f"stop-{attempt}.json"
+
+    def attempt(self, attempt: int) -> Path:
+        """Once it is there, nothing that an older attempt still writes counts."""
+        return self.folder / f"attempt-{attempt}"
 
     @property
     def result(self) -> Path:
         return self.folder / "result.json"
+
+    @property
+    def reserve(self) -> Path:
+        """Of no content: room that is given back when the disk is full, or the work done."""
+        return self.folder / "reserve"
 
     # -- a dataset ---------------------------------------------------------
     @property
@@ -156,6 +174,11 @@ class Store:
             for entry in os.scandir(folder)
             if entry.name.startswith(f"{prefix}-") and entry.is_dir()
         ]
+
+    @property
+    def run_index(self) -> Path:
+        """What finished runs came to; derived, and made again when it is gone."""
+        return self.root / "cache" / "runs.json"
 
     @property
     def host(self) -> Path:

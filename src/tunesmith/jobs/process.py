@@ -11,21 +11,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from tunesmith.jobs.context import JobContext, Stopped
+from tunesmith.jobs import machine, reserve
+from tunesmith.jobs.context import JobContext, Stopped, Superseded
 from tunesmith.jobs.files import storage_error, write_document
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.lease import Lease
 from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import RunState, Work
-from tunesmith.schemas.errors import MissingExtra, OutOfMemory, TunesmithError
+from tunesmith.schemas.errors import DiskFull, MissingExtra, OutOfMemory, TunesmithError
 from tunesmith.schemas.handles import work_of
 from tunesmith.schemas.runs import ErrorReport
 
 JobFunction = Callable[[JobContext], Document]
 
 EXIT_LEASE_TAKEN = 75
+EXIT_SUPERSEDED = 76
+NOT_AN_END = (EXIT_LEASE_TAKEN, EXIT_SUPERSEDED)
+"""Exits that say nothing about the attempt: another process is at it, or it is not the newest."""
 _NICENESS = 5
 _EXTRA_MODULES = {
     "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",
@@ -49,30 +54,49 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
     lease = Lease.acquire(paths.lease)
     if lease is None:
         return EXIT_LEASE_TAKEN
-    job = JobContext(store, paths, Journal(paths.journal, attempt))
+    job = JobContext(store, paths, Journal(paths.journal, attempt), lease)
     _listen_for_sigterm(job)
-    job.journal.append("started", durable=True, pid=os.getpid())
-    state, error = _work(job, load)
-    job.journal.append(
-        "finished",
-        durable=True,
-        state=state.value,
-        error=None if error is None else error.model_dump(mode="json"),
-    )
+    try:
+        job.check_current()
+        job.journal.append("started", durable=True, **_identity())
+        state, error = _work(job, load)
+        job.check_current()
+    except Superseded as superseded:
+        print(superseded, file=sys.stderr)  # noqa: T201 - its log; nobody waits for its end
+        return EXIT_SUPERSEDED
+    _finish(job, state, error)
     return 0 if state is not RunState.FAILED else 1
+
+
+def _identity() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"pid": pid, "birth": machine.birth(pid), "node": machine.node(), "boot_id": machine.boot_id()}
 
 
 def _work(job: JobContext, load: Callable[[], JobFunction]) -> tuple[RunState, ErrorReport | None]:
     try:
+        reserve.hold(job.paths.reserve)
         result = load()(job)
+        job.check_current()
         write_document(job.paths.result, result)
     except Stopped:
         return RunState.STOPPED, None
     except Exception as failure:  # noqa: BLE001 - the last place that can tell how the work ended
-        traceback.print_exc()
+        with suppress(OSError):  # a full disk has no room for the log either
+            traceback.print_exc()
         error = translate(failure, job.paths)
         return RunState.FAILED, ErrorReport(code=error.code, message=error.message, recovery=error.recovery)
     return RunState.SUCCEEDED, None
+
+
+def _finish(job: JobContext, state: RunState, error: ErrorReport | None) -> None:
+    told = {"state": state.value, "error": None if error is None else error.model_dump(mode="json")}
+    try:
+        job.journal.append("finished", durable=True, **told)
+    except DiskFull:
+        reserve.release(job.paths.reserve)
+        job.journal.append("finished", durable=True, **told)
+    reserve.release(job.paths.reserve)
 
 
 def translate(failure: BaseException, paths: HandlePaths) -> TunesmithError:

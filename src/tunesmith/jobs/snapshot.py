@@ -7,9 +7,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from tunesmith.jobs import clock, lease
-from tunesmith.jobs.journal import JournalReader
+from tunesmith.jobs.lease import Liveness
+from tunesmith.jobs.ledger_sidecar import FollowedLedger
+from tunesmith.jobs.liveness import judge
 from tunesmith.jobs.paths import HandlePaths, Store
-from tunesmith.jobs.state import Ledger, Surroundings, derive_state, interruption
+from tunesmith.jobs.state import Ledger, Surroundings, derive_state, interruption, killed_for_memory
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import UnknownHandle
 from tunesmith.schemas.handles import MADE_BY_PREFIX, NOUN_OF_PREFIX, work_of
@@ -26,6 +28,8 @@ class Snapshot:
     state: RunState
     ledger: Ledger
     error: ErrorReport | None
+    doubt: str = ""
+    """Why it is not known whether the work's process lives; empty where that is known."""
 
     @property
     def handle(self) -> str:
@@ -37,7 +41,7 @@ class Observer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._kept: OrderedDict[str, tuple[JournalReader, Ledger]] = OrderedDict()
+        self._kept: OrderedDict[str, FollowedLedger] = OrderedDict()
         self._lock = threading.Lock()  # tools look from the event loop and from worker threads
 
     def look(self, handle: str) -> Snapshot:
@@ -49,30 +53,35 @@ class Observer:
         paths = self.store.handle(handle)
         if not paths.request.exists():
             raise unknown_handle(handle)
-        # The lease is read before the journal: a process that finishes in between is then seen as finished, and not
-        # as gone without a word.
+        while True:
+            # The lease is read before the journal: a process that finishes in between is then seen as finished, and
+            # not as gone without a word. One that began in between would be seen as gone, so then both are read anew.
+            known = self._ledger(paths).worker
+            held = lease.look(paths.lease)
+            host_pid = lease.holder(self.store.host_lease)
+            ledger = self._ledger(paths)
+            if held.liveness is not Liveness.DEAD or ledger.worker == known:
+                break
+        liveness, why = judge(held, ledger.worker, paths.lease)
         around = Surroundings(
-            lease_held=lease.holder(paths.lease) is not None,
-            host_pid=lease.holder(self.store.host_lease),
-            stop_requested=paths.stop.exists(),
+            liveness=liveness,
+            was_begun=not held.missing,
+            host_pid=host_pid,
+            stop_requested=paths.stop(max(1, ledger.attempt)).exists(),
             boot_s=clock.boot_s(),
         )
-        ledger = self._ledger(paths)
         state = derive_state(ledger, around)
-        return Snapshot(paths, state, ledger, _error(handle, state, ledger))
+        return Snapshot(paths, state, ledger, _error(handle, state, ledger), why if state.is_active else "")
 
     def _ledger(self, paths: HandlePaths) -> Ledger:
         with self._lock:
-            reader, ledger = self._kept.get(paths.handle) or (JournalReader(paths.journal), Ledger())
-            if reader.was_replaced():
-                reader, ledger = JournalReader(paths.journal), Ledger()
-            for event in reader.read_new():
-                ledger.add(event)
-            self._kept[paths.handle] = (reader, ledger)
+            followed = self._kept.get(paths.handle)
+            if followed is None:
+                followed = self._kept[paths.handle] = FollowedLedger(paths)
+                if len(self._kept) > _KEPT_JOURNALS:
+                    self._kept.popitem(last=False)
             self._kept.move_to_end(paths.handle)
-            if len(self._kept) > _KEPT_JOURNALS:
-                self._kept.popitem(last=False)
-            return ledger
+            return followed.refresh()
 
 
 def unknown_handle(handle: str) -> UnknownHandle:
@@ -89,4 +98,4 @@ def _error(handle: str, state: RunState, ledger: Ledger) -> ErrorReport | None:
         return interruption(ledger, handle, resumable=work_of(handle) is Work.TRAIN)
     if state is RunState.FAILED and ledger.error is not None:
         return ErrorReport.model_validate(ledger.error)
-    return None
+    return killed_for_memory(ledger, handle) if state is RunState.FAILED and ledger.oom_kills else None

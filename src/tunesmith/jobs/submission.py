@@ -11,6 +11,7 @@ from pathlib import Path
 from tunesmith.jobs.files import (
     commit_folder,
     fsync_folder,
+    make_folder,
     read_json,
     storage_errors,
     write_bytes,
@@ -18,6 +19,7 @@ from tunesmith.jobs.files import (
 )
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.paths import HandlePaths, Store
+from tunesmith.jobs.queue import Queue
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.errors import RequestKeyReused
 
@@ -36,9 +38,26 @@ def create(store: Store, handle: str, request: Document, fill: Fill | None = Non
     """
     created = _create_folder(store, handle, request, fill)
     # An earlier caller may have died between the two writes: then nothing has happened to the handle yet.
-    if created or not store.handle(handle).journal.exists():
-        mark_queued(store, handle)
+    if created or is_untouched(store.handle(handle)):
+        Queue(store).add(handle)
     return created
+
+
+def is_untouched(paths: HandlePaths) -> bool:
+    """Whether nobody has begun to work at the handle; one whose journal is lost has the lease of who did."""
+    return not paths.journal.exists() and not paths.lease.exists()
+
+
+def next_attempt(paths: HandlePaths, newest: int) -> int:
+    """The number of one more attempt, where `newest` is the last that the journal knows of: 0 when it is lost.
+
+    Callers that ask at the same time get the same number, so that they ask for one attempt.
+    """
+    if newest == 0:
+        newest = 1
+        while paths.attempt(newest + 1).exists():
+            newest += 1
+    return newest + 1
 
 
 def create_claimed(store: Store, handle: str, request: Document) -> None:
@@ -71,16 +90,9 @@ def requeue(store: Store, handle: str, attempt: int) -> None:
         DiskFull, StorageFailed: nothing was asked.
     """
     paths = store.handle(handle)
-    paths.stop.unlink(missing_ok=True)
+    write_bytes(paths.attempt(attempt), b"")  # from here on nothing that an older attempt writes counts
     Journal(paths.journal, attempt).append("requeued", durable=True)
-    mark_queued(store, handle)
-
-
-def mark_queued(store: Store, handle: str) -> None:
-    """Tell the host, durably, that there is something to do for the handle."""
-    with storage_errors(store.queue):
-        store.queue.mkdir(parents=True, exist_ok=True)
-    write_bytes(store.queued(handle), b"")
+    Queue(store).add(handle)
 
 
 def _create_folder(store: Store, handle: str, request: Document, fill: Fill | None) -> bool:
@@ -89,7 +101,7 @@ def _create_folder(store: Store, handle: str, request: Document, fill: Fill | No
         return _same_or_raise(final, request)
     with storage_errors(final.folder):
         _make_private_folder(store)
-        final.folder.parent.mkdir(exist_ok=True)
+        make_folder(final.folder.parent)
         temporary = HandlePaths(Path(tempfile.mkdtemp(prefix=f".new-{handle}-", dir=final.folder.parent)))
         try:
             write_document(temporary.request, request)

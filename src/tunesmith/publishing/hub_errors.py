@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+from huggingface_hub import get_token
 from huggingface_hub.errors import (
     HfHubHTTPError,
     LocalTokenNotFoundError,
@@ -121,6 +122,9 @@ def _server_words(error: BaseException) -> str:
 
 
 def _cut(text: str) -> str:
-    """A server's words on one line, short, and without anything that looks like a token or a path of ours."""
+    """A server's words on one line, short, and without our token, anything that looks like one, or a path of ours."""
+    token = get_token()
+    if token:
+        text = text.replace(token, "***")
     line = " ".join(SECRET.sub("***", without_paths(text)).split())
     return line if len(line) <= LONGEST_SERVER_WORDS else line[:LONGEST_SERVER_WORDS] + "…"

@@ -22,10 +22,12 @@
     ├── TrainingDiverged               training_diverged   the loss became NaN or infinite
     ├── MissingExtra                   missing_extra       the training stack is not installed
     ├── WorkerUnavailable              worker_unavailable  the background host could not be started
+    ├── QueueFull                      queue_full          too many trainings wait already
     ├── HubUnavailable                 hub_unavailable     the Hub cannot be reached
     ├── HubAuth                        hub_auth            the Hub wants a (different) token
     ├── HubRefused                     hub_refused         the Hub, or a rule of ours about it, said no
-    └── Interrupted                    interrupted         the process ended before the work did
+    ├── Interrupted                    interrupted         the process ended before the work did
+    └── RateLimited                    rate_limited        too many calls came too quickly
 
 A message names the value and what happened; `recovery` names the next call. Neither ever holds a row of data,
 a token or a traceback.
@@ -175,6 +177,12 @@ class WorkerUnavailable(TunesmithError):
     code = "worker_unavailable"
 
 
+class QueueFull(TunesmithError):
+    """Too many trainings wait already."""
+
+    code = "queue_full"
+
+
 class HubUnavailable(TunesmithError):
     """The Hub cannot be reached."""
 
@@ -197,6 +205,12 @@ class Interrupted(TunesmithError):
     """The process ended before the work did."""
 
     code = "interrupted"
+
+
+class RateLimited(TunesmithError):
+    """Too many calls came too quickly; this one was not made."""
+
+    code = "rate_limited"
 
 
 def error_of(code: str, message: str, recovery: str) -> TunesmithError:

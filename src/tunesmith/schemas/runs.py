@@ -16,6 +16,8 @@ class TrainRequest(Document):
     plan_id: str
     mode: TrainingMode
     request_key: str | None
+    continues: str | None = None
+    """The run whose last checkpoint this one begins with."""
     created_at: str
 
 
@@ -74,6 +76,7 @@ class GetStatusResult(Document):
     run_id: str
     state: RunState
     phase: str | None = None
+    queue_position: int | None = Field(None, description="1: next to start")
     bar: str = Field(description="one line for people")
     step: int | None = None
     total_steps: int | None = None
@@ -117,13 +120,17 @@ class RunSummary(Document):
     total_steps: int | None = None
     base_eval_loss: float | None = None
     eval_loss: float | None = None
+    accuracy: float | None = Field(None, description="token accuracy on the dev half, newest")
     created_at: str | None = None
 
 
 class ListRunsResult(Document):
-    """Newest first. `differences` compares the runs named in `compare`: {field: {run: value}}."""
+    """A page of runs; `total` counts those of all pages. `differences` sets the runs named in `compare` side by side.
+
+    It has two groups, `configuration` and `outcome`, each with what is not the same: {field: {run: value}}.
+    """
 
     runs: list[RunSummary]
     total: int
-    differences: dict[str, dict[str, Any]] | None = None
+    differences: dict[Literal["configuration", "outcome"], dict[str, dict[str, Any]]] | None = None
     next: list[NextCall]

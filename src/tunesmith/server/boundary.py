@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from tunesmith.jobs.scrub import visible
 from tunesmith.schemas.errors import TunesmithError
+from tunesmith.server.limits import CallBudget, check_size
 from tunesmith.server.schema_text import compact_input, compact_output
 from tunesmith.server.secrets import mask, mask_argument
 from tunesmith.tools.catalogue import ToolSpec
@@ -27,6 +28,8 @@ from tunesmith.tools.workspace import Workspace
 
 _logger = logging.getLogger("tunesmith.server")
 _MAX_ECHO = 60
+_MAX_LOOKED_AT = 512
+"""Of a value that is to be echoed: a search for secrets in a megabyte takes minutes."""
 INTERNAL = (
     "internal: An unexpected error ended the call; it is in the server's log. Nothing that was running is affected. "
     "Try again once; if it happens again, report it as a bug of Tunesmith."
@@ -38,6 +41,7 @@ class BoundTool(Tool):
 
     spec: Any
     make_workspace: Any
+    budget: Any
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
@@ -45,9 +49,11 @@ class BoundTool(Tool):
         """Check the arguments, call the tool, shape its result.
 
         Raises:
-            ToolError: an anticipated failure, a bad argument, or (masked) a bug.
+            ToolError: an anticipated failure, a bad argument, too many calls, or (masked) a bug.
         """
         try:
+            self.budget.take()
+            check_size(self.name, arguments)
             checked = check_arguments(self, arguments)
             workspace: Workspace = self.make_workspace(context)
             result = await self.spec.function(workspace, **checked)
@@ -61,8 +67,8 @@ class BoundTool(Tool):
         return as_call_result(result, text)
 
 
-def bind(spec: ToolSpec, make_workspace: Any) -> BoundTool:
-    """Offer a tool of ours over MCP."""
+def bind(spec: ToolSpec, make_workspace: Any, budget: CallBudget) -> BoundTool:
+    """Offer a tool of ours over MCP. All tools of a server share its budget."""
     metadata = func_metadata(spec.function, skip_names=["workspace"], structured_output=True)
     return BoundTool(
         fn=spec.function,
@@ -82,6 +88,7 @@ def bind(spec: ToolSpec, make_workspace: Any) -> BoundTool:
         ),
         spec=spec,
         make_workspace=make_workspace,
+        budget=budget,
     )
 
 
@@ -135,22 +142,27 @@ def _invalid(message: str, recovery: str) -> TunesmithError:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    shown = mask_argument(name)[:_MAX_ECHO]
-    return f'"{shown}"' + (f" (did you mean {near[0]}?)" if near else "")
+    near = difflib.get_close_matches(name[:_MAX_LOOKED_AT], known, n=1)
+    return f'"{_shown(name)}"' + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def _problem(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"]) or "arguments"
+    where = ".".join(_shown(str(part)) for part in detail["loc"]) or "arguments"
     what = detail["msg"][:1].lower() + detail["msg"][1:]
     if detail["type"] == "missing":
         return f"{where} is required"
-    return f"{where} {_echo(detail['input'])}: {mask_argument(what)}"
+    return f"{where} {_echo(detail['input'])}: {mask_argument(what[:_MAX_LOOKED_AT])}"
 
 
 def _echo(value: Any) -> str:
     """A rejected value, as far as it may be repeated: short, and nothing that looks like a secret."""
     if isinstance(value, (dict, list)):
         return f"({type(value).__name__} of {len(value)})"
-    text = mask_argument(json.dumps(value, ensure_ascii=False, default=str))
-    return f"= {text if len(text) <= _MAX_ECHO else text[: _MAX_ECHO - 1] + '…'}"
+    beginning = value[:_MAX_LOOKED_AT] if isinstance(value, str) else value
+    return f"= {_shown(json.dumps(beginning, ensure_ascii=False, default=str))}"
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text from a caller, with whatever looks like a secret masked."""
+    masked_text = mask_argument(text[:_MAX_LOOKED_AT])
+    return masked_text if len(masked_text) <= _MAX_ECHO else masked_text[: _MAX_ECHO - 1] + "…"

@@ -31,6 +31,7 @@ from tunesmith.tools import (
     load_dataset,
     push_to_hub,
 )
+from tunesmith.tools.queueing import place_of
 from tunesmith.tools.wording import and_next, figure, seconds
 from tunesmith.tools.workspace import Workspace
 
@@ -56,7 +57,7 @@ async def get_status(
         )
     first = workspace.observer.look(run_id)
     if first.state is RunState.QUEUED:
-        await anyio.to_thread.run_sync(workspace.executor.ensure_host)
+        await anyio.to_thread.run_sync(workspace.executor.requeue_lost, run_id)
     known = _news(first)
     snapshot = first
     if first.state.is_active and wait_s > 0:
@@ -67,7 +68,9 @@ async def get_status(
 def status_of(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
     """The status that a snapshot amounts to."""
     return (
-        _run_status(snapshot) if work_of(snapshot.handle) is Work.TRAIN else _work_status(workspace, snapshot)
+        _run_status(workspace, snapshot)
+        if work_of(snapshot.handle) is Work.TRAIN
+        else _work_status(workspace, snapshot)
     )
 
 
@@ -88,7 +91,7 @@ def _news(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
-def _run_status(snapshot: Snapshot) -> GetStatusResult:
+def _run_status(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
     ledger = snapshot.ledger
     figures = ledger.progress
     step, total = figures.get("step"), figures.get("total_steps")
@@ -98,12 +101,15 @@ def _run_status(snapshot: Snapshot) -> GetStatusResult:
     outcome = (
         read_document(snapshot.paths.result, TrainOutcome) if snapshot.state is RunState.SUCCEEDED else None
     )
+    place = place_of(workspace, snapshot.handle) if snapshot.state is RunState.QUEUED else None
+    phase = ledger.phase if place is None else place.in_words
     running = snapshot.state in (RunState.RUNNING, RunState.STOPPING)
     return GetStatusResult(
         run_id=snapshot.handle,
         state=snapshot.state,
-        phase=ledger.phase if snapshot.state.is_active else None,
-        bar=bar(snapshot),
+        phase=phase if snapshot.state.is_active else None,
+        queue_position=None if place is None else place.position,
+        bar=bar(snapshot) if place is None else f"{bar(snapshot)} · {place.in_words}",
         step=step,
         total_steps=total,
         progress=step / total if isinstance(step, int) and total else None,
@@ -149,6 +155,8 @@ def _findings(snapshot: Snapshot, request: TrainRequest | None) -> list[Finding]
         Finding(**{name: str(finding.get(name, "")) for name in ("code", "severity", "message", "recovery")})
         for finding in ledger.findings
     ]
+    if snapshot.doubt:
+        told.append(_doubt(snapshot))
     if request is not None and request.mode is TrainingMode.SMOKE:
         return told  # a trial is too short to judge learning by; its own verdict does
     plan = read_document(snapshot.paths.plan, Plan)
@@ -163,6 +171,16 @@ def _findings(snapshot: Snapshot, request: TrainRequest | None) -> list[Finding]
         epochs=plan.config.epochs if plan else None,
     )
     return [*told, *diagnose(history)]
+
+
+def _doubt(snapshot: Snapshot) -> Finding:
+    return Finding(
+        code="liveness_unknown",
+        severity="warn",
+        message=f"It is not known whether this run's process is alive: {snapshot.doubt}. This is its last word.",
+        recovery="Nothing is started or stopped on a guess. Ask a person to look there; when it is surely gone: "
+        f"tunesmith runs declare-dead {snapshot.handle}.",
+    )
 
 
 def _next(snapshot: Snapshot, request: TrainRequest | None, outcome: TrainOutcome | None) -> list[NextCall]:

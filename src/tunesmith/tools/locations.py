@@ -141,7 +141,11 @@ def _is_folder(path: Path) -> bool:
 
 
 def locate_model(name: str, parameter: str) -> Location:
-    """Where the weights are. Raises as `locate_dataset`, with ModelNotFound for a missing folder."""
+    """Where the weights are. Raises as `locate_dataset`, with ModelNotFound for a missing folder.
+
+    A folder with a link that leads out of the allowed roots is UnsafePath: a chat template would be shown, a tokenizer
+    file published.
+    """
     if name == "demo":
         return Location("demo", str(demo.base_model_path()))
     location = _locate(name, parameter)
@@ -150,7 +154,24 @@ def locate_model(name: str, parameter: str) -> Location:
             f"There is no model folder {shorten(name)}.{_similar(Path(location.path))}",
             "Pass a folder with config.json and safetensors weights, a Hub model id such as org/name, or demo.",
         )
+    if location.path is not None:
+        _refuse_links_out(Path(location.path), name)
     return location
+
+
+def _refuse_links_out(folder: Path, name: str) -> None:
+    """Of a model's folder and the folders in it, which is as deep as anything is loaded from."""
+    if not _exists(folder / "config.json"):
+        return  # no model, which the job tells; it may be a home folder with all that there is
+    for pattern in ("*", "*/*"):
+        for entry in folder.glob(pattern):
+            if entry.is_symlink() and not is_allowed(_resolve(str(entry))):
+                raise UnsafePath(
+                    f"{shorten(entry.name)} in the model folder {shorten(name)} is a link that leads outside the "
+                    "folders that may be read.",
+                    "Copy what it leads to into the folder, or have the person add that place to TUNESMITH_ROOTS in "
+                    "the server's environment.",
+                )
 
 
 def _locate(name: str, parameter: str) -> Location:

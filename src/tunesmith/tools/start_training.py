@@ -10,12 +10,17 @@ from pydantic import Field
 from tunesmith.jobs import clock
 from tunesmith.jobs.files import read_document, write_document
 from tunesmith.jobs.paths import HandlePaths
+from tunesmith.jobs.pruning import require_checkpoints
+from tunesmith.jobs.room import require_room
+from tunesmith.jobs.snapshot import Snapshot
+from tunesmith.jobs.submission import next_attempt
 from tunesmith.schemas.base import NextCall
 from tunesmith.schemas.enums import RunState, TrainingMode, Work
-from tunesmith.schemas.errors import InvalidArgument, Mismatch
+from tunesmith.schemas.errors import InvalidArgument, Mismatch, NotReady
 from tunesmith.schemas.handles import derived_handle, new_handle, require_handle
 from tunesmith.schemas.plans import Plan
 from tunesmith.schemas.runs import StartTrainingResult, TrainRequest
+from tunesmith.tools.continuation import check_continues
 from tunesmith.tools.parameters import PlanId
 from tunesmith.tools.wording import and_next
 from tunesmith.tools.workspace import Workspace
@@ -30,7 +35,10 @@ async def start_training(
         Literal["full", "smoke"], Field(description="smoke: a trial of at most five minutes, go or no-go")
     ] = "full",
     resume_run_id: Annotated[
-        str | None, Field(description="a stopped, failed or interrupted run of this plan, to go on with")
+        str | None,
+        Field(
+            description="a run to go on with: one of this plan that did not finish, or any whose plan has fewer epochs"
+        ),
     ] = None,
     request_key: Annotated[
         str | None,
@@ -56,12 +64,19 @@ async def start_training(
         new_handle(Work.TRAIN) if request_key is None else derived_handle(Work.TRAIN, plan_id, request_key)
     )
 
+    return await anyio.to_thread.run_sync(_submit, workspace, plan, handle, request)
+
+
+def _submit(workspace: Workspace, plan: Plan, handle: str, request: TrainRequest) -> StartTrainingResult:
+    if request.mode is TrainingMode.FULL and not workspace.store.handle(handle).folder.exists():
+        require_room(workspace.store, plan)
+
     def copy_plan(paths: HandlePaths) -> None:
         write_document(paths.plan, plan)
 
-    created = await anyio.to_thread.run_sync(workspace.executor.submit, handle, request, copy_plan)
-    snapshot = workspace.observer.look(handle)
-    return StartTrainingResult(run_id=handle, state=snapshot.state, created=created, next=_next(handle))
+    created = workspace.executor.submit(handle, request, copy_plan)
+    state = workspace.observer.look(handle).state
+    return StartTrainingResult(run_id=handle, state=state, created=created, next=_next(handle))
 
 
 def _resume(
@@ -70,26 +85,50 @@ def _resume(
     require_handle(run_id, "run", "resume_run_id")
     snapshot = workspace.observer.look(run_id)
     request = read_document(snapshot.paths.request, TrainRequest)
-    if request is None or request.plan_id != plan.plan_id:
+    if request is None:
         raise Mismatch(
-            f"{run_id} is not a run of {plan.plan_id}.",
-            f'Pass plan_id="{request.plan_id if request else "the plan of that run"}" with it.',
+            f"The request of {run_id} cannot be read.", "Call start_training without resume_run_id."
         )
     if request.mode is not TrainingMode.FULL or mode != TrainingMode.FULL or request_key is not None:
         raise InvalidArgument(
             "Only full runs are resumed, and resume_run_id already says which one; mode and request_key do not apply.",
             f'Call start_training(plan_id="{plan.plan_id}", resume_run_id="{run_id}") alone.',
         )
+    if request.plan_id != plan.plan_id:
+        return _continue(workspace, plan, snapshot)
+    if snapshot.doubt:
+        raise NotReady(
+            f"It is not known whether the process of {run_id} is alive: {snapshot.doubt}.",
+            f"Let a person look there; when it is surely gone: tunesmith runs declare-dead {run_id}; then call again.",
+        )
     if snapshot.state.is_active:  # a repeated call: it goes on already
         return StartTrainingResult(run_id=run_id, state=snapshot.state, created=False, next=_next(run_id))
     if snapshot.state not in _RESUMABLE:
         raise InvalidArgument(
             f"{run_id} has {snapshot.state.value}; there is nothing left to resume.",
-            f'Call evaluate_model with model="{run_id}", or start_training with another plan.',
+            f'Call evaluate_model with model="{run_id}"; or, to train it for longer, configure_lora as for '
+            f'{plan.plan_id} with more epochs, then start_training with that plan and resume_run_id="{run_id}".',
         )
-    workspace.executor.resume(run_id, snapshot.ledger.attempt + 1)
+    require_checkpoints(workspace.observer, run_id)
+    require_room(workspace.store, plan)
+    workspace.executor.resume(run_id, next_attempt(snapshot.paths, snapshot.ledger.attempt))
     state = workspace.observer.look(run_id).state
     return StartTrainingResult(run_id=run_id, state=state, created=True, next=_next(run_id))
+
+
+def _continue(workspace: Workspace, plan: Plan, earlier: Snapshot) -> StartTrainingResult:
+    """A run of its own that begins with the last checkpoint of another: that one and its adapter stay as they are."""
+    handle = derived_handle(Work.TRAIN, plan.plan_id, "continues", earlier.handle)
+    if not workspace.store.handle(handle).folder.exists():
+        check_continues(plan, earlier)
+    request = TrainRequest(
+        plan_id=plan.plan_id,
+        mode=TrainingMode.FULL,
+        request_key=None,
+        continues=earlier.handle,
+        created_at=clock.timestamp(),
+    )
+    return _submit(workspace, plan, handle, request)
 
 
 def _next(handle: str) -> list[NextCall]:

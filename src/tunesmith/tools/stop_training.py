@@ -18,6 +18,9 @@ from tunesmith.tools.workspace import Workspace
 async def stop_training(
     workspace: Workspace,
     run_id: Annotated[str, Field(description="run-… handle, or the handle of other work still going on")],
+    grace_s: Annotated[
+        float, Field(ge=0, le=3600, description="killed after this long; what was saved before stays")
+    ] = 120,
 ) -> StopTrainingResult:
     """Ask a run to finish its step, save and stop; start_training can resume it. Ends any other work without a result.
 
@@ -30,7 +33,8 @@ async def stop_training(
         )
     snapshot = workspace.observer.look(run_id)
     if snapshot.state.is_active:
-        await anyio.to_thread.run_sync(workspace.executor.request_stop, run_id)
+        attempt = max(1, snapshot.ledger.attempt)
+        await anyio.to_thread.run_sync(workspace.executor.request_stop, run_id, attempt, grace_s)
         snapshot = workspace.observer.look(run_id)
     call = NextCall(
         tool="get_status", arguments={"run_id": run_id, "wait_s": 30}, why="waits until it has stopped"

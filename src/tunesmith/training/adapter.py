@@ -14,15 +14,15 @@ from tunesmith.schemas.plans import Plan
 from tunesmith.training.lora_initialisation import as_ordinary_lora, changes_the_base
 
 
-def save_adapter(model: Any, tokenizer: Any, plan: Plan, paths: HandlePaths) -> None:
-    """Write the trained weights, the tokenizer and the plan, and commit them with one rename.
+def save_adapter(model: Any, tokenizer: Any, plan: Plan, paths: HandlePaths, scratch: Path) -> None:
+    """Write the trained weights, the tokenizer and the plan into `scratch`, and commit them with one rename.
 
     An adapter that an earlier attempt committed stays.
 
     Raises:
         DiskFull, StorageFailed: there is no adapter folder.
     """
-    made = paths.scratch / "adapter"
+    made = scratch / "adapter"
     with storage_errors(paths.adapter):
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)

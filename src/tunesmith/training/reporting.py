@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 
 from tunesmith.jobs import clock
 from tunesmith.jobs.context import JobContext
+from tunesmith.jobs.ledger_sidecar import FollowedLedger
 from tunesmith.schemas.errors import TrainingDiverged
 from tunesmith.training import checkpoints
 from tunesmith.training.dev_loss import DevLoss
@@ -64,6 +65,8 @@ class Reporter(TrainerCallback):
         )  # boot seconds, tokens so far
         self._losses: deque[float] = deque(maxlen=_LOSS_WINDOW_STEPS)
         self._told_at = -math.inf
+        # Followed for its sidecar alone: whoever asks about a run of days must not have to read its whole journal.
+        self._ledger = FollowedLedger(job.paths)
         self.stopped = False
 
     @property
@@ -132,8 +135,10 @@ class Reporter(TrainerCallback):
         made = Path(args.output_dir) / f"checkpoint-{step}"
         if self._early_stopping is not None:
             self._early_stopping.add_to(made)
+        self._job.check_current()
         checkpoints.commit(made, self._job.paths, step, self._job.attempt)
         self._job.journal.append("checkpoint", durable=True, step=step)
+        self._ledger.refresh()
 
     def _tell(self, step: int, loss: float, logs: dict[str, Any]) -> None:
         self._told_at = clock.boot_s()

@@ -212,7 +212,7 @@ def _measure(job: JobContext, plan: Plan) -> Measured:
     stop_before = probe.stop_probability(model)
     job.phase("trial")
     with running_out(TrainingOutOfMemory):
-        trained = train(model, inputs.tokenizer, rows, config, watch, job.paths.scratch, None)
+        trained = train(model, inputs.tokenizer, rows, config, watch, job.scratch, None)
     if watch.stopped:
         raise Stopped
     after = dev_loss(model, rows, lambda _: _stop_if_asked(job)).loss
@@ -222,7 +222,7 @@ def _measure(job: JobContext, plan: Plan) -> Measured:
     stop_after = probe.stop_probability(model)
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     job.phase("saving and loading again")
-    save_adapter(model, inputs.tokenizer, plan, job.paths)
+    save_adapter(model, inputs.tokenizer, plan, job.paths, job.scratch)
     logits = _logits(model, rows[0])
     del model
     reloaded, _ = load_run_model(job.paths, plan)

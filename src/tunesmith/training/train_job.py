@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.jobs.context import JobContext, Stopped
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import read_events
+from tunesmith.jobs.paths import HandlePaths
 from tunesmith.schemas.enums import TrainingMode
 from tunesmith.schemas.errors import NotReady
 from tunesmith.schemas.plans import Plan, PlanConfig
@@ -50,7 +51,7 @@ def run(job: JobContext) -> TrainOutcome:
         spare_memory()
     with training_failures(job.paths.folder, SMALLER):
         shutil.rmtree(job.paths.scratch, ignore_errors=True)
-        job.paths.scratch.mkdir()
+        job.scratch.mkdir(parents=True)
         if request.mode is TrainingMode.SMOKE:
             from tunesmith.training.smoke import try_out
 
@@ -97,7 +98,7 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
 
     calendar = Calendar(config.total_steps, config.eval_steps, config.save_steps)
     reporter = Reporter(job, calendar, evaluate, config.learning_rate, config.early_stopping_patience)
-    resume_from = checkpoints.latest_committed(job.paths)
+    resume_from = checkpoints.begin(job.paths, job.attempt, job.scratch, _continued(job))
     job.phase("training" if resume_from is None else f"training, from step {resume_from.step} on")
     with running_out(TrainingOutOfMemory):
         trained = train(
@@ -106,13 +107,14 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
             inputs.train.rows,
             config,
             reporter,
-            job.paths.scratch,
+            job.scratch,
             None if resume_from is None else resume_from.folder,
         )
     if reporter.stopped:
         raise Stopped
     job.phase("saving the adapter")
-    save_adapter(model, inputs.tokenizer, plan, job.paths)
+    job.check_current()
+    save_adapter(model, inputs.tokenizer, plan, job.paths, job.scratch)
     draw_loss_curve(job.paths)
     events = read_events(job.paths.journal)
     evaluations = curve(events, "evaluated", "eval_loss")
@@ -126,6 +128,12 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
         trained_tokens=trained.tokens,
         smoke=None,
     )
+
+
+def _continued(job: JobContext) -> HandlePaths | None:
+    """The files of the run that this one goes on with."""
+    continues = job.request(TrainRequest).continues
+    return None if continues is None else job.store.handle(continues)
 
 
 def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs) -> float | None:

@@ -224,7 +224,7 @@ def test_a_stop_is_heard_and_no_dataset_is_made(
         cleaned_dataset_id=new_handle(Work.LOAD_DATASET),
     )
     job = start_job(Work.CLEAN_DATASET, request)
-    job.paths.stop.touch()
+    job.paths.stop(1).touch()
     with pytest.raises(Stopped):
         clean_job.run(job)
     assert store.handles(Work.LOAD_DATASET) == [dirty.dataset_id]

@@ -288,7 +288,7 @@ def test_progress_reaches_the_journal_and_ends_at_the_total(tmp_path: Path, star
 
 def test_a_stop_is_heard_and_nothing_is_stored(tmp_path: Path, start_job: StartJob) -> None:
     job = start_job(Work.LOAD_DATASET, request_for(write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}])))
-    job.paths.stop.touch()
+    job.paths.stop(1).touch()
     with pytest.raises(Stopped):
         load_job.run(job)
     assert not job.paths.rows.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -62,3 +63,38 @@ def test_a_loss_that_is_no_number_is_refused_rather_than_written(tmp_path):
 def test_a_journal_that_cannot_be_written_is_told_as_an_error_of_the_store(tmp_path):
     with pytest.raises(StorageFailed):
         Journal(tmp_path / "missing" / "journal.jsonl", 1).append("started")
+
+
+def test_a_line_without_an_end_takes_no_memory_and_hides_no_event_behind_it(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path, attempt=1).append("started", pid=1)
+    with path.open("ab") as file:
+        for _ in range(40):
+            file.write(b'{"event": "phase", ' + b" " * 1_000_000)
+    Journal(path, attempt=1).append("finished", state="stopped", error=None)
+    tracemalloc.start()
+    try:
+        events = read_events(path)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [event["event"] for event in events] == ["started", "finished"]
+    assert peak_bytes < 10_000_000
+
+
+@pytest.mark.row("R7")
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "[" * 100_000])
+def test_a_line_that_only_looks_like_JSON_is_skipped(tmp_path, value):
+    path = tmp_path / "journal.jsonl"
+    path.write_text(f'{{"event": "progress", "attempt": 1, "loss": {value}}}\n')
+    Journal(path, attempt=1).append("started", pid=1)
+    assert [event["event"] for event in read_events(path)] == ["started"]
+
+
+def test_a_reader_that_begins_in_the_middle_reads_the_rest(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl", attempt=1)
+    journal.append("started", pid=1)
+    first = JournalReader(journal.path)
+    first.read_new()
+    journal.append("phase", phase="x")
+    assert [event["event"] for event in JournalReader(journal.path, first.position).read_new()] == ["phase"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tunesmith.jobs.lease import Liveness
 from tunesmith.jobs.state import START_GRACE_S, Ledger, Surroundings, derive_state, interruption
 from tunesmith.schemas.enums import RunState
 
 CLAIMED = {"event": "claimed", "attempt": 1, "host_pid": 5, "boot": 100.0}
+FORCED = {"event": "stop_forced", "attempt": 1}
 STARTED = {"event": "started", "attempt": 1, "pid": 6, "boot": 101.0}
 
 
@@ -19,28 +21,41 @@ def exited(code, attempt=1):
     return {"event": "exited", "attempt": attempt, "returncode": code}
 
 
-def state_of(*events, lease_held=False, host_pid=None, stop_requested=False, boot_s=102.0):
+def state_of(
+    *events, liveness=Liveness.DEAD, was_begun=False, host_pid=None, stop_requested=False, boot_s=102.0
+):
     ledger = Ledger()
     for event in events:
         ledger.add(event)
-    return derive_state(ledger, Surroundings(lease_held, host_pid, stop_requested, boot_s))
+    return derive_state(ledger, Surroundings(liveness, was_begun, host_pid, stop_requested, boot_s))
 
 
 @pytest.mark.parametrize(
     ("events", "around", "state"),
     [
         ([], {}, RunState.QUEUED),
+        ([], {"was_begun": True}, RunState.INTERRUPTED),  # the journal is lost
         ([CLAIMED], {"host_pid": 5}, RunState.STARTING),
         ([CLAIMED], {"host_pid": 5, "boot_s": 1e6}, RunState.STARTING),
         ([CLAIMED], {"host_pid": None}, RunState.STARTING),
-        ([CLAIMED], {"host_pid": None, "boot_s": 100 + START_GRACE_S + 1}, RunState.INTERRUPTED),
-        ([CLAIMED], {"host_pid": 9, "boot_s": 100 + START_GRACE_S + 1}, RunState.INTERRUPTED),
+        ([CLAIMED], {"host_pid": None, "boot_s": 100 + START_GRACE_S + 1}, RunState.QUEUED),
+        ([CLAIMED], {"host_pid": 9, "boot_s": 100 + START_GRACE_S + 1}, RunState.QUEUED),
+        ([CLAIMED], {"boot_s": 3.0}, RunState.QUEUED),  # the machine has started anew
+        ([{**CLAIMED, "host_pid": None}], {"boot_s": 100 + START_GRACE_S + 1}, RunState.INTERRUPTED),
+        ([CLAIMED], {"liveness": Liveness.UNKNOWN}, RunState.STARTING),
+        ([CLAIMED, STARTED], {"liveness": Liveness.UNKNOWN}, RunState.RUNNING),
+        ([CLAIMED, STARTED], {"liveness": Liveness.UNKNOWN, "stop_requested": True}, RunState.STOPPING),
+        ([CLAIMED, STARTED, {**exited(-9), "oom_kills": 1}], {}, RunState.FAILED),
+        ([CLAIMED, STARTED, FORCED], {"liveness": Liveness.ALIVE, "stop_requested": True}, RunState.STOPPING),
+        ([CLAIMED, STARTED, FORCED], {}, RunState.STOPPED),
+        ([CLAIMED, STARTED, FORCED, finished("succeeded")], {}, RunState.SUCCEEDED),
+        ([CLAIMED, STARTED, {**exited(-9), "oom_kills": 0}], {}, RunState.INTERRUPTED),
         ([CLAIMED, exited(-9)], {"host_pid": 5}, RunState.INTERRUPTED),
-        ([CLAIMED], {"lease_held": True}, RunState.STARTING),
-        ([CLAIMED, STARTED], {"lease_held": True}, RunState.RUNNING),
-        ([CLAIMED, STARTED], {"lease_held": True, "stop_requested": True}, RunState.STOPPING),
+        ([CLAIMED], {"liveness": Liveness.ALIVE}, RunState.STARTING),
+        ([CLAIMED, STARTED], {"liveness": Liveness.ALIVE}, RunState.RUNNING),
+        ([CLAIMED, STARTED], {"liveness": Liveness.ALIVE, "stop_requested": True}, RunState.STOPPING),
         ([CLAIMED, STARTED], {}, RunState.INTERRUPTED),
-        ([CLAIMED, STARTED, finished("succeeded")], {"lease_held": True}, RunState.SUCCEEDED),
+        ([CLAIMED, STARTED, finished("succeeded")], {"liveness": Liveness.ALIVE}, RunState.SUCCEEDED),
         ([CLAIMED, STARTED, finished("failed"), exited(1)], {}, RunState.FAILED),
         ([CLAIMED, STARTED, finished("stopped")], {}, RunState.STOPPED),
     ],
@@ -64,7 +79,7 @@ def test_a_resumed_run_is_queued_and_keeps_its_figures():
         ledger.add(event)
     ledger.add({"event": "checkpoint", "attempt": 1, "step": 4})
     ledger.add({"event": "requeued", "attempt": 2})
-    assert derive_state(ledger, Surroundings(False, None, False, 0.0)) is RunState.QUEUED
+    assert derive_state(ledger, Surroundings(Liveness.DEAD, False, None, False, 0.0)) is RunState.QUEUED
     assert (ledger.progress["step"], ledger.checkpoint_step) == (4, 4)
 
 

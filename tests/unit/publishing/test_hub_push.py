@@ -211,6 +211,20 @@ def test_a_token_the_hub_does_not_know_is_hub_auth(
     assert "HF_TOKEN" in caught.value.recovery and waits == []
 
 
+@pytest.mark.row("S10")
+def test_a_hub_that_repeats_the_token_does_not_get_it_into_the_error(
+    hub: HubStub, pushed: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "a token without any usual form"
+    monkeypatch.setenv("HF_TOKEN", token)
+    hub.tokens[token] = hub.tokens[hub.token]
+    reply = json.dumps({"errors": [{"message": f"no: {token}"}], "warnings": []}).encode()
+    hub.fail_next("validate-yaml", 400, body=reply)
+    with pytest.raises(HubRefused) as caught:
+        pushed()
+    assert token not in str(caught.value) and "no: ***" in str(caught.value)
+
+
 def test_somebody_elses_namespace_is_hub_auth(hub: HubStub, pushed: Pusher) -> None:
     with pytest.raises(HubAuth, match="403"):
         pushed(repo_id="bob/tickets")
@@ -225,6 +239,7 @@ def test_a_metadata_error_of_the_hub_is_hub_refused(hub: HubStub, pushed: Pusher
     assert hub.repos["alice/tickets"].commits == []
 
 
+@pytest.mark.row("S10")
 def test_the_token_appears_nowhere_but_in_the_authorization_header(
     hub: HubStub,
     pushed: Pusher,

@@ -44,6 +44,7 @@ def test_a_pattern_begins_at_a_resolved_folder(inside: Path) -> None:
     assert locate_dataset("*.jsonl").path == str(inside / "*.jsonl")
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize(
     "source",
     [

@@ -38,6 +38,7 @@ def test_a_folder_without_a_model_is_told_as_such(tmp_path: Path, model: Path) -
         check_model_folder(model)
 
 
+@pytest.mark.row("S8")
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pt", "weights.pkl"])
 def test_weights_that_are_only_pickles_are_refused(name: str, model: Path) -> None:
     (model / "model.safetensors").rename(model / name)

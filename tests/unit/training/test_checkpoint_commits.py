@@ -34,6 +34,7 @@ def kept(paths: HandlePaths) -> list[str]:
     return sorted(entry.name for entry in paths.checkpoints.iterdir())
 
 
+@pytest.mark.row("S8")
 def test_a_committed_checkpoint_is_found_and_holds_no_pickle_of_arguments(paths: HandlePaths) -> None:
     commit_steps(paths, 3)
     newest = latest_committed(paths)

@@ -108,5 +108,5 @@ def save(model: Any, base: Path, store: Any) -> Path:
     plan = tiny.make_plan(store, tiny.configure_request(base, dataset, max_steps=1))
     paths = tiny.make_run(store, plan).paths
     paths.scratch.mkdir()
-    save_adapter(model, tiny.byte_tokenizer(), plan, paths)
+    save_adapter(model, tiny.byte_tokenizer(), plan, paths, paths.scratch)
     return Path(paths.adapter)

@@ -1,0 +1,40 @@
+"""A look is several reads, and a process may begin or end between any two of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.fake_trainer import FakeTraining
+from tests.support.fake_trainer_runs import MODULE, FakeRun
+from tests.support.tracing import REPOSITORY
+from tests.support.waiting import wait_until
+from tunesmith.jobs import lease
+from tunesmith.jobs.journal import read_events
+from tunesmith.jobs.paths import Store
+from tunesmith.schemas.enums import RunState
+
+
+@pytest.mark.row("R21")
+def test_a_process_that_begins_between_two_reads_of_a_look_is_not_called_interrupted(tmp_path, monkeypatch):
+    run = FakeRun.submit(Store(tmp_path / "store"), FakeTraining(total_steps=2000, save_steps=5, step_s=0.02))
+    jobs: list[subprocess.Popen[bytes]] = []
+    look = lease.look
+
+    def begin_afterwards(path):
+        told = look(path)
+        if path == run.paths.lease and not jobs:
+            command = [sys.executable, "-m", MODULE, *run.arguments()]
+            jobs.append(subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL))
+            wait_until(lambda: any(e["event"] == "started" for e in read_events(run.paths.journal)))
+        return told
+
+    monkeypatch.setattr(lease, "look", begin_afterwards)
+    try:
+        assert run.look().state is RunState.RUNNING
+    finally:
+        jobs[0].kill()
+        jobs[0].wait()
+    assert run.look().state is RunState.INTERRUPTED
