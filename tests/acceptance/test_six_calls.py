@@ -61,6 +61,7 @@ async def test_the_six_calls_end_in_an_adapter_that_would_be_published(
         assert not pushed.get("commit")
 
 
+@pytest.mark.row("R4")
 async def test_a_run_survives_the_death_of_its_server_and_a_new_one_reports_its_end(shared_store):
     import os
     import signal

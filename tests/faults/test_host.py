@@ -65,6 +65,7 @@ def test_a_failure_is_told_with_its_code_and_a_bug_without_its_details(hosted, b
     assert "a secret detail" not in seen.error.message + seen.error.recovery
 
 
+@pytest.mark.row("R1")
 def test_a_killed_job_is_interrupted_by_signal_9_and_another_attempt_succeeds(hosted):
     handle = hosted.submit("kill-once")
     hosted.start_host()
@@ -76,6 +77,18 @@ def test_a_killed_job_is_interrupted_by_signal_9_and_another_attempt_succeeds(ho
     poke(hosted.store)
     assert hosted.ended(handle).state is RunState.SUCCEEDED
     assert result_of(hosted, handle).attempt == 2
+
+
+@pytest.mark.row("R21")
+def test_a_start_is_never_seen_as_a_failure(hosted):
+    hosted.start_host()
+    handles = [hosted.submit("none", Work.EVALUATE) for _ in range(4)]
+    met = set()
+    while len(ended := [one for one in handles if not hosted.look(one).state.is_active]) < len(handles):
+        met.update(hosted.look(one).state for one in handles if one not in ended)
+    met.update(hosted.look(one).state for one in handles)
+    assert RunState.SUCCEEDED in met
+    assert met <= {RunState.QUEUED, RunState.STARTING, RunState.RUNNING, RunState.SUCCEEDED}
 
 
 def test_a_stop_ends_a_running_job_as_stopped(hosted):
@@ -94,6 +107,7 @@ def test_a_stop_before_the_start_ends_queued_work_without_running_it(hosted):
     assert not hosted.store.handle(handle).result.exists()
 
 
+@pytest.mark.row("R17")
 def test_sigterm_lets_a_job_save_and_stop(hosted):
     handle = hosted.submit("steps")
     hosted.start_host()
@@ -101,6 +115,7 @@ def test_sigterm_lets_a_job_save_and_stop(hosted):
     assert hosted.ended(handle).state is RunState.STOPPED
 
 
+@pytest.mark.row("R6")
 def test_a_killed_host_leaves_its_job_running_and_the_next_host_adopts_it(hosted):
     handle = hosted.submit("steps")
     host = hosted.start_host()

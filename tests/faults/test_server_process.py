@@ -96,6 +96,7 @@ def leave_by_signal(number):
     return lambda server: server.process.send_signal(number)
 
 
+@pytest.mark.row("R17")
 @pytest.mark.parametrize(
     "leave",
     [

@@ -71,6 +71,7 @@ def train(store: Store, run: HandlePaths, room: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.row("R12")
 def test_a_training_that_runs_out_of_memory_ends_well_with_the_same_batch(
     store: Store, wide_base: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_trial_that_runs_out_of_memory_says_what_the_run_will_come_down_to(
     )
 
 
+@pytest.mark.row("R12")
 def test_at_the_foot_of_the_ladder_a_person_is_asked(store: Store, base: Path) -> None:
     lowest = {
         "micro_batch_size": 1, "gradient_accumulation_steps": BATCH, "activation_checkpointing": True,

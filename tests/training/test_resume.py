@@ -53,6 +53,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(reporting.Reporter, "on_step_end", on_step_end)
 
 
+@pytest.mark.row("R3")
 @pytest.mark.parametrize("method", ["lora", "full", "prefix_tuning"])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     method: str, make_job: Any, monkeypatch: pytest.MonkeyPatch

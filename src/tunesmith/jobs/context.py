@@ -25,7 +25,8 @@ class JobContext:
     paths: HandlePaths
     journal: Journal
     lease: Lease | None = None
-    _terminated: threading.Event = field(default_factory=threading.Event)
+    terminated: threading.Event = field(default_factory=threading.Event)
+    """Set by SIGTERM."""
 
     @property
     def handle(self) -> str:
@@ -57,7 +58,7 @@ class JobContext:
 
     def stop_requested(self) -> bool:
         """Whether somebody called stop_training, or the process got SIGTERM."""
-        return self._terminated.is_set() or self.paths.stop(self.attempt).exists() or self._is_superseded()
+        return self.terminated.is_set() or self.paths.stop(self.attempt).exists() or self._is_superseded()
 
     def check_current(self) -> None:
         """To be called right before something is committed that others will count.
@@ -71,10 +72,6 @@ class JobContext:
     def _is_superseded(self) -> bool:
         lost = self.lease is not None and not self.lease.is_held()
         return lost or self.paths.attempt(self.attempt + 1).exists()
-
-    def terminate(self) -> None:
-        """Called from the SIGTERM handler."""
-        self._terminated.set()
 
 
 class Superseded(BaseException):

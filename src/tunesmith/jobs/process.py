@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,11 +52,12 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
     store = Store(Path(store_root))
     paths = store.handle(handle)
     _detach(paths.log)
+    terminated = threading.Event()
+    _listen_for_sigterm(terminated)  # before the lease tells anybody whom to send a signal
     lease = Lease.acquire(paths.lease)
     if lease is None:
         return EXIT_LEASE_TAKEN
-    job = JobContext(store, paths, Journal(paths.journal, attempt), lease)
-    _listen_for_sigterm(job)
+    job = JobContext(store, paths, Journal(paths.journal, attempt), lease, terminated)
     try:
         job.check_current()
         job.journal.append("started", durable=True, **_identity())
@@ -148,9 +150,9 @@ def _close_inherited() -> None:
     os.closerange(3, highest + 1)
 
 
-def _listen_for_sigterm(job: JobContext) -> None:
+def _listen_for_sigterm(terminated: threading.Event) -> None:
     def terminate(_signal: int, _frame: FrameType | None) -> None:
-        job.terminate()
+        terminated.set()
 
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

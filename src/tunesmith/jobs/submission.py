@@ -90,7 +90,8 @@ def requeue(store: Store, handle: str, attempt: int) -> None:
         DiskFull, StorageFailed: nothing was asked.
     """
     paths = store.handle(handle)
-    write_bytes(paths.attempt(attempt), b"")  # from here on nothing that an older attempt writes counts
+    if not paths.attempt(attempt).exists():  # else the attempt may have noted in there where it went on from
+        write_bytes(paths.attempt(attempt), b"")  # from here on nothing that an older attempt writes counts
     Journal(paths.journal, attempt).append("requeued", durable=True)
     Queue(store).add(handle)
 

@@ -117,7 +117,7 @@ def test_a_dataset_that_is_not_ready_is_told(start_job: StartJob) -> None:
 
 def test_a_stop_makes_no_training_dataset(store: Store, start_job: StartJob, dataset: DatasetCard) -> None:
     job = golden(start_job, dataset.dataset_id)
-    job.terminate()
+    job.terminated.set()
     with pytest.raises(Stopped):
         golden_job.run(job)
     assert store.handles(Work.LOAD_DATASET) == [dataset.dataset_id]

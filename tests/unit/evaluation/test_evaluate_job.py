@@ -285,7 +285,7 @@ def test_a_requested_stop_ends_the_work_and_leaves_no_scores(
     base_model: ModelReference, add_golden_set: Any, golden_rows: list[Row], submit: Submit
 ) -> None:
     job = submit(Work.EVALUATE, request_for(base_model, add_golden_set(golden_rows)))
-    job.terminate()
+    job.terminated.set()
 
     with pytest.raises(Stopped):
         run(job)

@@ -120,7 +120,7 @@ def test_a_prompt_without_room_for_an_answer_is_named(base_model: ModelReference
 
 def test_a_requested_stop_ends_the_writing(base_model: ModelReference, submit: Submit) -> None:
     job = submit(Work.GENERATE, request_for(base_model))
-    job.terminate()
+    job.terminated.set()
 
     with pytest.raises(Stopped):
         run(job)

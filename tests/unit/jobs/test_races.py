@@ -1,4 +1,4 @@
-"""A look is several reads, and a process may begin or end between any two of them."""
+"""Looks and requests that are several reads or writes, with something else between two of them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from tests.support.fake_trainer import FakeTraining
 from tests.support.fake_trainer_runs import MODULE, FakeRun
 from tests.support.tracing import REPOSITORY
 from tests.support.waiting import wait_until
-from tunesmith.jobs import lease
+from tunesmith.jobs import lease, submission
+from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.enums import RunState
+from tunesmith.training.checkpoints import Beginning
 
 
 @pytest.mark.row("R21")
 def test_a_process_that_begins_between_two_reads_of_a_look_is_not_called_interrupted(tmp_path, monkeypatch):
     run = FakeRun.submit(Store(tmp_path / "store"), FakeTraining(total_steps=2000, save_steps=5, step_s=0.02))
+    run.paths.lease.touch()  # as from the second attempt on
     jobs: list[subprocess.Popen[bytes]] = []
     look = lease.look
 
@@ -38,3 +41,15 @@ def test_a_process_that_begins_between_two_reads_of_a_look_is_not_called_interru
         jobs[0].kill()
         jobs[0].wait()
     assert run.look().state is RunState.INTERRUPTED
+
+
+@pytest.mark.row("R14", "R15")
+def test_asking_late_for_an_attempt_that_has_begun_leaves_its_fence(tmp_path):
+    run = FakeRun.submit(Store(tmp_path / "store"), FakeTraining(total_steps=10, save_steps=5))
+    submission.requeue(run.store, run.handle, 2)
+    run.attempt(2)
+    fence = read_document(run.paths.attempt(2), Beginning)
+
+    submission.requeue(run.store, run.handle, 2)  # as a second server does that has looked before it began
+
+    assert fence == read_document(run.paths.attempt(2), Beginning) == Beginning(from_step=0)
