@@ -55,8 +55,8 @@ def test_an_adapter_that_does_not_survive_saving_gets_a_no_go(
 
     original = smoke.save_adapter
 
-    def lose_weights(model: Any, tokenizer: Any, plan: Any, paths: Any) -> None:
-        original(model, tokenizer, plan, paths)
+    def lose_weights(model: Any, tokenizer: Any, plan: Any, paths: Any, scratch: Any) -> None:
+        original(model, tokenizer, plan, paths, scratch)
         file = paths.adapter / "adapter_model.safetensors"
         save_file({name: tensor * 0 for name, tensor in load_file(file).items()}, file)
 

@@ -217,7 +217,7 @@ def test_a_hub_that_repeats_the_token_does_not_get_it_into_the_error(
 ) -> None:
     token = "a token without any usual form"
     monkeypatch.setenv("HF_TOKEN", token)
-    hub.tokens[token] = hub.tokens[hub.token]
+    hub.tokens[token] = next(iter(hub.tokens.values()))
     reply = json.dumps({"errors": [{"message": f"no: {token}"}], "warnings": []}).encode()
     hub.fail_next("validate-yaml", 400, body=reply)
     with pytest.raises(HubRefused) as caught:

