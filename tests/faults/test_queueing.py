@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from tests.support.fake_jobs import FakeRequest
 from tests.support.waiting import wait_until
 from tunesmith.jobs import clock, submission
+from tunesmith.jobs.devices import CPU, Device
 from tunesmith.jobs.executor import MOST_WAITING, LocalExecutor
-from tunesmith.jobs.host import poke
+from tunesmith.jobs.host import Host, poke
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.queue import Queue
+from tunesmith.jobs.snapshot import Observer
 from tunesmith.jobs.state import START_GRACE_S
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import QueueFull
@@ -99,6 +104,26 @@ def test_what_a_host_had_claimed_and_not_begun_when_it_was_killed_is_begun_by_th
     assert hosted.look(handle).state is RunState.QUEUED
     hosted.start_host()
     assert hosted.ended(handle).state is RunState.SUCCEEDED
+
+
+class NoMoreProcesses:
+    """A forkserver on a machine that has no process left to give."""
+
+    def is_warm(self):
+        return True
+
+    def fork(self, *_):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_a_job_that_no_process_could_be_had_for_is_interrupted_and_the_host_goes_on(hosted):
+    first, second = hosted.submit("none"), hosted.submit("none")
+    host = Host(hosted.store, lambda *_: None, (), devices=[Device(CPU, 1, 2**40)])
+    host._observer, host._queue = Observer(hosted.store), Queue(hosted.store)
+    host._devices, host._forkserver = host.devices, NoMoreProcesses()
+    host._step()
+    assert states(hosted, [first, second]) == [RunState.INTERRUPTED] * 2
+    assert f"status {os.EX_OSERR}" in hosted.look(first).error.message
 
 
 @pytest.mark.row("S16")

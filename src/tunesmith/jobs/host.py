@@ -195,7 +195,11 @@ class Host:
             if waits:
                 journal.append("phase", phase="warming up: importing the training stack")
         if not waits:
-            self._start(handle, attempt, self._warming.pop(handle))
+            try:
+                self._start(handle, attempt, self._warming.pop(handle))
+            except OSError as error:  # no more processes, or no memory for one: an exit like any other
+                print(f"{handle}: could not be started: {error}", file=sys.stderr, flush=True)  # noqa: T201
+                journal.append("exited", durable=True, returncode=os.EX_OSERR, oom_kills=0)
         return True
 
     def _is_stopped(self, snapshot: Snapshot) -> bool:

@@ -36,6 +36,11 @@ def check_continues(plan: Plan, snapshot: Snapshot) -> None:
         )
     _check_same(plan, earlier, run_id)
     steps = earlier.config.total_steps
+    if plan.config.total_steps <= steps and snapshot.state is not RunState.SUCCEEDED:
+        raise Mismatch(
+            f"{run_id} is a run of {earlier.plan_id}, and {plan.plan_id} asks for no more steps than that.",
+            f'Call start_training with plan_id="{earlier.plan_id}" and resume_run_id="{run_id}".',
+        )
     if plan.config.total_steps <= steps:
         raise Mismatch(
             f"{plan.plan_id} has {plan.config.total_steps} steps; {run_id} was to make {steps} already.",
