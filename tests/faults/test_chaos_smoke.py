@@ -25,12 +25,11 @@ from tunesmith.schemas.enums import RunState
 
 @pytest.mark.row("R1", "R4", "R6", "R23")
 def test_killing_jobs_hosts_and_servers_at_random_moments_breaks_no_promise():
-    # With this seed, hosts die while something runs: one that dies just before it starts something costs 30 s.
-    report = unleash(lambda folder: fake_lanes(folder, kills=12, seed=452, lanes=2))
+    report = unleash(lambda folder: fake_lanes(folder, kills=8, seed=452, lanes=2))
 
     assert report.violations == Violations()
     assert set(report.kills()) == {"job", "host", "server"}
-    assert report.kills().total() >= 12
+    assert report.kills().total() >= 8
     assert any(run.events[-1]["attempt"] > 1 for lane in report.lanes for run in lane.runs)
 
 
@@ -158,8 +157,11 @@ def test_a_process_and_a_descriptor_that_stay_are_told():
 
     def leave_something(folder):
         left.append(os.open(os.devnull, os.O_RDONLY))
-        command = [sys.executable, "-c", "import time; time.sleep(60)", str(folder)]
-        left.append(subprocess.Popen(command))
+        command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process.stdout.readline()  # before that its arguments may not be seen yet
+        process.stdout.close()
+        left.append(process)
         return []
 
     report = unleash(leave_something, grace_s=0.5)

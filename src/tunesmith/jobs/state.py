@@ -24,7 +24,7 @@ from tunesmith.jobs.series import Point, Series
 from tunesmith.schemas.enums import RunState
 from tunesmith.schemas.runs import ErrorReport
 
-START_GRACE_S = 30.0
+START_GRACE_S = 10.0
 """How long a claimed job may go without a lease when its host is gone: it may have been forked a moment before."""
 
 
