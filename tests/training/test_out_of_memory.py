@@ -58,13 +58,7 @@ def make_run(store: Store, base: Path, mode: TrainingMode = TrainingMode.FULL, *
     dataset = tiny.add_dataset(store, rows)
     golden = tiny.add_golden_set(store, dataset, rows[:4])
     request = tiny.configure_request(
-        base,
-        dataset,
-        golden,
-        batch_size=BATCH,
-        max_steps=2 if mode is TrainingMode.SMOKE else 1,
-        target_modules=["all-linear"],
-        dropout=0.0,
+        base, dataset, golden, batch_size=BATCH, max_steps=1, target_modules=["all-linear"], dropout=0.0
     )
     numbers = {"micro_batch_size": BATCH, "gradient_accumulation_steps": 1, "packing": False, **changed}
     plan = tiny.make_plan(store, request, numbers)
