@@ -37,17 +37,21 @@ class FollowedLedger:
         self._begin()
 
     def refresh(self) -> Ledger:
-        """What the journal's events add up to now."""
+        """What the journal's events add up to now: a ledger that no later refresh changes."""
         if self._reader.was_replaced():
             self._begin()
         for event in self._reader.new_events():
             self._ledger.add(event)
+            self._told = None
         if self._reader.position - self._kept_at >= WORTH_KEEPING_BYTES:
             self._keep()
-        return self._ledger
+        if self._told is None:
+            self._told = self._ledger.copy()
+        return self._told
 
     def _begin(self) -> None:
         self._kept_at, self._ledger = _read(self._paths) or (0, Ledger())
+        self._told: Ledger | None = None
         self._reader = JournalReader(self._paths.journal, self._kept_at)
 
     def _keep(self) -> None:

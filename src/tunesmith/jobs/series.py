@@ -36,6 +36,10 @@ class Series:
         """All of them; a group stands at its last step."""
         return [*self.head, *[(step, loss) for step, loss, _ in self.merged], *self.recent]
 
+    def copy(self) -> Series:
+        """The series as it is now, which stays so while this one goes on."""
+        return Series(self.stride, [*self.head], [*self.merged], [*self.recent])
+
     def add(self, step: int, loss: float) -> None:
         """Take the newest point. Points of this step and later ones, which an earlier attempt told, give way."""
         if self._last_step() >= step:

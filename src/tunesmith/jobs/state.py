@@ -15,7 +15,7 @@ docs/reliability.md letters the transitions. Terminal events are final for their
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith.jobs.journal import Event
@@ -95,6 +95,12 @@ class Ledger:
             self.declared_dead = True
         elif name == "exited":
             self.returncode, self.oom_kills = event.get("returncode"), event.get("oom_kills") or 0
+
+    def copy(self) -> Ledger:
+        """The ledger as it is now, which stays so while this one goes on."""
+        return replace(
+            self, curve=self.curve.copy(), evaluations=[*self.evaluations], findings=[*self.findings]
+        )
 
     def _begin(self, attempt: int) -> None:
         """A new attempt keeps what was measured and forgets how the last one ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -13,8 +14,9 @@ from tests.support.tracing import REPOSITORY
 from tests.support.waiting import wait_until
 from tunesmith.jobs import lease, submission
 from tunesmith.jobs.files import read_document
-from tunesmith.jobs.journal import read_events
+from tunesmith.jobs.journal import Journal, read_events
 from tunesmith.jobs.paths import Store
+from tunesmith.jobs.snapshot import Observer
 from tunesmith.schemas.enums import RunState
 from tunesmith.training.checkpoints import Beginning
 
@@ -53,3 +55,23 @@ def test_asking_late_for_an_attempt_that_has_begun_leaves_its_fence(tmp_path):
     submission.requeue(run.store, run.handle, 2)  # as a second server does that has looked before it began
 
     assert fence == read_document(run.paths.attempt(2), Beginning) == Beginning(from_step=0)
+
+
+@pytest.mark.row("R14")
+def test_what_was_seen_stays_as_it_was_seen_while_others_look(tmp_path):
+    run = FakeRun.submit(Store(tmp_path / "store"), FakeTraining(total_steps=10, save_steps=5))
+    observer = Observer(run.store)
+    Journal(run.paths.journal, 1).append("finished", state="stopped", error=None)
+    seen = observer.look(run.handle)
+    was = asdict(seen.ledger)
+
+    # As another thread of the same server does that resumes the run too: it must not be asked for a third attempt.
+    submission.requeue(run.store, run.handle, 2)
+    journal = Journal(run.paths.journal, 2)
+    journal.append("progress", step=1, loss=2.0)
+    journal.append("evaluated", step=1, eval_loss=2.0, accuracy=0.5)
+    journal.append("finding", code="x", severity="info", message="-", recovery="-")
+    assert observer.look(run.handle).ledger.attempt == 2
+
+    assert asdict(seen.ledger) == was
+    assert submission.next_attempt(run.paths, seen.ledger.attempt) == 2
