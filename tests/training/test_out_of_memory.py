@@ -30,7 +30,11 @@ BATCH = 64
 @pytest.fixture(scope="module")
 def wide_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_model(
-        tmp_path_factory.mktemp("wide"), hidden_size=192, intermediate_size=768, num_hidden_layers=14
+        tmp_path_factory.mktemp("wide"),
+        reads=False,
+        hidden_size=192,
+        intermediate_size=768,
+        num_hidden_layers=14,
     )
 
 
@@ -38,19 +42,29 @@ def wide_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small enough to be loaded where nothing can be trained."""
     return tiny.make_model(
-        tmp_path_factory.mktemp("small"), hidden_size=192, intermediate_size=768, num_hidden_layers=6
+        tmp_path_factory.mktemp("small"),
+        reads=False,
+        hidden_size=192,
+        intermediate_size=768,
+        num_hidden_layers=6,
     )
 
 
 def make_run(store: Store, base: Path, mode: TrainingMode = TrainingMode.FULL, **changed: Any) -> HandlePaths:
-    """Two steps of 64 rows of 120 tokens, of which a pass has as many as ROOM is too small for."""
+    """A step of 64 rows of 120 tokens, of which a pass has as many as ROOM is too small for."""
     rows = [
         Row(number, prompt=f"{number} " + "word " * 20, completion="green " * 2) for number in range(1, 129)
     ]
     dataset = tiny.add_dataset(store, rows)
     golden = tiny.add_golden_set(store, dataset, rows[:4])
     request = tiny.configure_request(
-        base, dataset, golden, batch_size=BATCH, max_steps=2, target_modules=["all-linear"], dropout=0.0
+        base,
+        dataset,
+        golden,
+        batch_size=BATCH,
+        max_steps=2 if mode is TrainingMode.SMOKE else 1,
+        target_modules=["all-linear"],
+        dropout=0.0,
     )
     numbers = {"micro_batch_size": BATCH, "gradient_accumulation_steps": 1, "packing": False, **changed}
     plan = tiny.make_plan(store, request, numbers)

@@ -48,11 +48,11 @@ def byte_tokenizer(
     return tokenizer
 
 
-def make_model(folder: Path, *, seed: int = 0, context: int = 128, **shape: int) -> Path:
+def make_model(folder: Path, *, seed: int = 0, context: int = 128, reads: bool = True, **shape: int) -> Path:
     """A Llama of about 30 thousand weights with its tokenizer, in the Hugging Face layout.
 
-    It has seen lines like the ones it will be tuned on, with answers that mean nothing: a random model gives an
-    adapter nothing to work with.
+    Unless it `reads` nothing, it has seen lines like the ones it will be tuned on, with answers that mean nothing: a
+    random model gives an adapter nothing to work with.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -69,7 +69,8 @@ def make_model(folder: Path, *, seed: int = 0, context: int = 128, **shape: int)
         **{**sizes, **shape},
     )
     model = LlamaForCausalLM(config)
-    _read_nonsense(model, tokenizer, random.Random(seed))
+    if reads:
+        _read_nonsense(model, tokenizer, random.Random(seed))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
