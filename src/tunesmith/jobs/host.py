@@ -180,7 +180,11 @@ class Host:
         attempt = max(1, snapshot.ledger.attempt)
         journal = Journal(snapshot.paths.journal, attempt)
         if self._is_stopped(snapshot):
+            lease = Lease.acquire(snapshot.paths.lease)
+            if lease is None:
+                return True  # a process that an earlier host has forked begins this very moment
             journal.append("finished", durable=True, state=RunState.STOPPED.value, error=None)
+            lease.release()
             self._warming.pop(handle, None)
             self._unqueue(handle)
             return True

@@ -19,6 +19,7 @@ from tunesmith.jobs.context import JobContext, Stopped, Superseded
 from tunesmith.jobs.files import storage_error, write_document
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.lease import Lease
+from tunesmith.jobs.ledger_sidecar import FollowedLedger
 from tunesmith.jobs.paths import HandlePaths, Store
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import RunState, Work
@@ -59,7 +60,7 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
         return EXIT_LEASE_TAKEN
     job = JobContext(store, paths, Journal(paths.journal, attempt), lease, terminated)
     try:
-        job.check_current()
+        check_unbegun(job)
         job.journal.append("started", durable=True, **_identity())
         state, error = _work(job, load)
         job.check_current()
@@ -68,6 +69,21 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
         return EXIT_SUPERSEDED
     _finish(job, state, error)
     return 0 if state is not RunState.FAILED else 1
+
+
+def check_unbegun(job: JobContext) -> None:
+    """To be called with the lease held, before anything is done: an attempt begins once.
+
+    A host that died may have forked a process that gets on only after another host has claimed the work again.
+
+    Raises:
+        Superseded: this attempt was begun, or ended, by somebody else, or is not the newest.
+    """
+    job.check_current()
+    ledger = FollowedLedger(job.paths).refresh()
+    told = (ledger.worker, ledger.returncode, ledger.finished)
+    if ledger.attempt == job.attempt and any(one is not None for one in told):
+        raise Superseded(f"{job.handle}: attempt {job.attempt} was begun or ended before")
 
 
 def _identity() -> dict[str, Any]:
