@@ -34,6 +34,7 @@ class FollowedLedger:
 
     def __init__(self, paths: HandlePaths) -> None:
         self._paths = paths
+        self._told: Ledger | None = None
         self._begin()
 
     def refresh(self) -> Ledger:
@@ -51,7 +52,7 @@ class FollowedLedger:
 
     def _begin(self) -> None:
         self._kept_at, self._ledger = _read(self._paths) or (0, Ledger())
-        self._told: Ledger | None = None
+        self._told = None
         self._reader = JournalReader(self._paths.journal, self._kept_at)
 
     def _keep(self) -> None:
