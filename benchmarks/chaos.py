@@ -28,6 +28,7 @@ from tests.support.chaos_promises import Violations
 from tests.support.chaos_server import enough, wanted_run
 from tests.support.fake_trainer import FakeTraining
 from tests.support.fake_trainer_runs import FakeRun
+from tests.support.left_behind import open_descriptors, processes_naming
 from tests.support.tracing import REPOSITORY
 from tests.support.waiting import is_alive, wait_until
 from tunesmith.jobs import lease
@@ -155,7 +156,7 @@ def fake_lanes(folder: Path, kills: int, seed: int, lanes: int) -> list[Lane]:
 def unleash(make: Callable[[Path], list[Lane]], grace_s: float = 10.0) -> Report:
     """Have all lanes do their work at once, end what serves them, and see what is left after `grace_s`."""
     began = time.monotonic()
-    before = _descriptors()
+    before = open_descriptors()
     with tempfile.TemporaryDirectory(prefix="tunesmith-chaos-") as name:
         lanes = make(Path(name))
         threads = [lane.start() for lane in lanes]
@@ -169,7 +170,7 @@ def unleash(make: Callable[[Path], list[Lane]], grace_s: float = 10.0) -> Report
         violations.left_behind += _left(Path(name), grace_s)
         for lane in lanes:
             end_processes(lane.store)
-    violations.left_behind += [f"a descriptor: {told}" for told in sorted(_descriptors() - before)]
+    violations.left_behind += [f"a descriptor: {told}" for told in sorted(open_descriptors() - before)]
     return Report(lanes, violations, time.monotonic() - began)
 
 
@@ -183,35 +184,10 @@ def _dismiss(store: Store) -> None:
 
 def _left(folder: Path, grace_s: float) -> list[str]:
     try:
-        wait_until(lambda: _commands_naming(folder), lambda found: not found, within_s=grace_s)
+        wait_until(lambda: processes_naming(folder), lambda found: not found, within_s=grace_s)
     except AssertionError:
-        return [f"a process: {command}" for command in _commands_naming(folder)]
+        return [f"a process: {command}" for command in processes_naming(folder)]
     return []
-
-
-def _commands_naming(folder: Path) -> list[str]:
-    """Living processes, this one apart, whose arguments or environment name the folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        try:
-            command, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
-        except OSError:
-            continue
-        if str(folder).encode() in command + environment and is_alive(int(entry.name)):
-            found.append(f"{entry.name} {command[:200]!r}")
-    return found
-
-
-def _descriptors() -> set[str]:
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(f"{entry.name} {entry.readlink()}")
-        except OSError:  # that of the listing itself
-            continue
-    return found
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import pytest
 
 from tests.conftest import end_processes
 from tests.support.fake_jobs import FakeRequest
-from tests.support.waiting import is_alive, wait_until
+from tests.support.left_behind import open_descriptors, processes_naming
+from tests.support.waiting import wait_until
 from tunesmith.jobs import submission
 from tunesmith.jobs.host import poke
 from tunesmith.jobs.paths import Store
@@ -92,35 +92,8 @@ def store(tmp_path):
 def nothing_left_behind(tmp_path, monkeypatch):
     """No process that the test has started, directly or not, outlives it, and no descriptor that it opened."""
     monkeypatch.setenv("TUNESMITH_TEST", str(tmp_path))
-    before = _descriptors()
+    before = open_descriptors()
     yield
-    wait_until(lambda: _processes_of(tmp_path), lambda left: not left)
+    wait_until(lambda: processes_naming(tmp_path), lambda left: not left)
     gc.collect()
-    assert sorted(_descriptors() - before) == []
-
-
-def _processes_of(folder: Path) -> list[str]:
-    """The commands of living processes whose arguments or environment name the folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        try:
-            command, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
-        except OSError:
-            continue
-        if str(folder).encode() in command + environment and is_alive(int(entry.name)):
-            found.append(f"{entry.name} {command[:200]!r}")
-    return found
-
-
-def _descriptors() -> set[str]:
-    targets = {entry.name: _target(entry) for entry in Path("/proc/self/fd").iterdir()}
-    return {f"{number} {target}" for number, target in targets.items() if target}
-
-
-def _target(entry: Path) -> str:
-    try:
-        return str(entry.readlink())
-    except OSError:  # the descriptor with which the folder was listed
-        return ""
+    assert sorted(open_descriptors() - before) == []

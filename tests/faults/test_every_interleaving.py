@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -71,13 +72,19 @@ class Process:
             if self.job is not None and self.job.lease is not None:
                 self.job.lease.release()
 
-    def begin(self) -> None:
+    def take_lease(self) -> None:
         paths = self.store.handle(self.handle)
         held = Lease.acquire(paths.lease)
         if held is None:
             self.code = 75
             return
         self.job = JobContext(self.store, paths, Journal(paths.journal, self.attempt), held)
+
+    def begin(self) -> None:
+        if self.job is None:
+            self.take_lease()
+        if self.job is None:
+            return
         self._unless_superseded(lambda job: (check_unbegun(job), job.journal.append("started", pid=1)))
         self.started = self.code is None
 
@@ -123,6 +130,36 @@ class Forks:
         return process
 
 
+class HostKilled(BaseException):
+    """The host is gone in the midst of a step."""
+
+
+class WatchedJournal(Journal):
+    """The host's: somebody looks after each write, and the host may be killed before one."""
+
+    machine: ClassVar[Interleavings]
+
+    def append(self, event, **told) -> None:
+        self.machine.before_a_write()
+        super().append(event, **told)
+        self.machine.look()
+
+
+class WatchedLease:
+    """As the journal; leases of a host that was killed are given up by the kernel."""
+
+    machine: ClassVar[Interleavings]
+
+    @classmethod
+    def acquire(cls, path):
+        cls.machine.before_a_write()
+        held = Lease.acquire(path)
+        if held is not None:
+            cls.machine.held_by_host.append(held)
+        cls.machine.look()
+        return held
+
+
 class Interleavings(RuleBasedStateMachine):
     """Up to three runs, one host at a time, two slots."""
 
@@ -136,6 +173,8 @@ class Interleavings(RuleBasedStateMachine):
         self.seen: dict[str, RunState] = {}
         self.attempts: dict[str, int] = {}
         self.letters: set[str] = set()
+        self.writes_left: int | None = None
+        self.held_by_host: list[Lease] = []
 
     @initialize()
     def open(self) -> None:
@@ -147,6 +186,9 @@ class Interleavings(RuleBasedStateMachine):
         self.patch.setattr(clock, "wall_s", lambda: self.wall)
         self.patch.setattr(host, "oom_kills", lambda: self.kills)
         self.patch.setattr(host, "kill_holder", self._kill_holder)
+        WatchedJournal.machine = WatchedLease.machine = self
+        self.patch.setattr(host, "Journal", WatchedJournal)
+        self.patch.setattr(host, "Lease", WatchedLease)
         self.patch.setattr(host.os, "getpid", lambda: self.host_pid)
         self.patch.setattr("tunesmith.jobs.snapshot.lease.holder", self._holder)
         # Power does not fail in here, and thousands of steps are to take seconds.
@@ -210,11 +252,36 @@ class Interleavings(RuleBasedStateMachine):
     def host_is_killed(self) -> None:
         self.host = None
 
+    @rule(writes=st.integers(0, 3))
+    def host_is_killed_in_the_midst_of_a_step(self, writes) -> None:
+        self.writes_left, self.held_by_host = writes, []
+        try:
+            self.host_steps()
+        except HostKilled:
+            for held in self.held_by_host:
+                if lease.look(held.path).liveness is lease.Liveness.ALIVE:  # else it was given up before
+                    held.release()
+            self.host = None
+        self.writes_left = None
+
+    def before_a_write(self) -> None:
+        if self.writes_left == 0:
+            raise HostKilled
+        if self.writes_left is not None:
+            self.writes_left -= 1
+
     # -- jobs ------------------------------------------------------------------
     @precondition(lambda self: self._alive(started=False))
     @rule(data=st.data())
     def job_begins(self, data) -> None:
         data.draw(st.sampled_from(self._alive(started=False))).begin()
+
+    @precondition(lambda self: any(one.job is None for one in self._alive(started=False)))
+    @rule(data=st.data())
+    def job_gets_as_far_as_its_lease(self, data) -> None:
+        data.draw(
+            st.sampled_from([one for one in self._alive(started=False) if one.job is None])
+        ).take_lease()
 
     @precondition(lambda self: self._alive(started=True))
     @rule(data=st.data(), number=st.integers(1, 100), does=st.sampled_from(["step", "commit"]))
@@ -258,6 +325,13 @@ class Interleavings(RuleBasedStateMachine):
     # -- what always holds -----------------------------------------------------
     @invariant()
     def every_change_of_state_has_a_letter_and_who_works_alone_is_seen_to_work(self) -> None:
+        self.look()
+        at_work = [one.handle for one in self._alive(started=True)]
+        assert len(at_work) == len(set(at_work))
+        assert all(self.seen[run] in (R, P) for run in at_work)
+
+    def look(self) -> None:
+        """As anybody does at any moment."""
         for run in self.runs:
             snapshot = self.observer.look(run)
             before, state = self.seen.get(run, Q), snapshot.state
@@ -266,9 +340,6 @@ class Interleavings(RuleBasedStateMachine):
                 self.letters.add(LETTERS[before, state])
             assert snapshot.ledger.attempt >= self.attempts.get(run, 0)
             self.seen[run], self.attempts[run] = state, snapshot.ledger.attempt
-        at_work = [one.handle for one in self._alive(started=True)]
-        assert len(at_work) == len(set(at_work))
-        assert all(self.seen[run] in (R, P) for run in at_work)
 
     def teardown(self) -> None:
         for process in self.processes:

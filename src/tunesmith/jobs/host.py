@@ -180,6 +180,10 @@ class Host:
         attempt = max(1, snapshot.ledger.attempt)
         journal = Journal(snapshot.paths.journal, attempt)
         if self._is_stopped(snapshot):
+            if (
+                snapshot.state is RunState.QUEUED
+            ):  # a lease beside an empty journal would look as if that were lost
+                journal.append("claimed", durable=True, host_pid=os.getpid(), device=None)
             lease = Lease.acquire(snapshot.paths.lease)
             if lease is None:
                 return True  # a process that an earlier host has forked begins this very moment

@@ -147,9 +147,9 @@ def derive_state(ledger: Ledger, around: Surroundings) -> RunState:
         return RunState.INTERRUPTED if ledger.attempt == 0 and around.was_begun else RunState.QUEUED
     dead = around.liveness is Liveness.DEAD or (around.liveness is Liveness.UNKNOWN and ledger.declared_dead)
     if not dead:  # a process that may be alive is treated as one that is
-        if around.stop_requested:
-            return RunState.STOPPING
-        return RunState.RUNNING if ledger.started_boot_s is not None else RunState.STARTING
+        if ledger.started_boot_s is None:
+            return RunState.STARTING
+        return RunState.STOPPING if around.stop_requested else RunState.RUNNING
     if ledger.returncode is not None or ledger.started_boot_s is not None:
         if ledger.stop_forced:
             return RunState.STOPPED
