@@ -33,11 +33,12 @@ def make_job(base: Path, store: Store) -> Any:
     dataset = tiny.add_dataset(store, tiny.colour_rows(40))
     golden = tiny.add_golden_set(store, dataset, tiny.colour_rows(5, start=50))
 
-    def make(method: str = "lora", **chosen: Any) -> JobContext:
+    def make(method: str = "lora", numbers: dict[str, Any] | None = None, **chosen: Any) -> JobContext:
         rate = 1e-3 if method == "full" else 1e-2
         chosen = {"learning_rate": rate, "max_steps": STEPS, **chosen}
         request = tiny.configure_request(base, dataset, golden, tuning_method=method, **chosen)
-        return tiny.make_run(store, tiny.make_plan(store, request, {"save_steps": 4, "eval_steps": 6}))
+        plan = tiny.make_plan(store, request, {"save_steps": 4, "eval_steps": 6, **(numbers or {})})
+        return tiny.make_run(store, plan)
 
     return make
 
@@ -170,7 +171,10 @@ def _ruin(parameters: Any) -> Any:
 def test_exhausted_memory_and_a_full_disk_are_told_as_such(
     raised: BaseException, told: type[Exception], make_job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_job()
+    at_the_foot_of_the_ladder = {
+        "micro_batch_size": 1, "gradient_accumulation_steps": 8, "activation_checkpointing": True, "optim": "adamw_8bit",
+    }  # fmt: skip
+    job = make_job(numbers=at_the_foot_of_the_ladder)
 
     def fail(*_: Any, **__: Any) -> None:
         raise raised

@@ -37,7 +37,8 @@ class Backoff:
                     if told is None:
                         raise
                     raise told from None
-                wait_s = min(asked_delay_s(error) or delay_s, self.longest_delay_s)
+                asked_s = asked_delay_s(error)
+                wait_s = min(delay_s if asked_s is None else asked_s, self.longest_delay_s)
             report(f"The Hub stumbled over {doing}; attempt {attempt + 1} of {self.attempts} in {wait_s:g} s")
             self.sleep(wait_s)
             delay_s *= 2

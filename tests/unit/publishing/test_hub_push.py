@@ -152,13 +152,14 @@ def test_after_two_faults_there_is_one_repository_with_one_commit(
     assert sorted(hub.repos["alice/tickets"].files_at(branch)) == EXPECTED
 
 
+@pytest.mark.parametrize("asked", ["7", "0"])
 def test_waits_grow_and_are_told_and_the_servers_own_wish_wins(
-    hub: HubStub, pushed: Pusher, waits: list[float], reports: list[str]
+    hub: HubStub, pushed: Pusher, waits: list[float], reports: list[str], asked: str
 ) -> None:
     hub.fail_next("^/api/models/", 503, 2)
-    hub.fail_next("^/api/models/", 429, 1, headers={"Retry-After": "7"})
+    hub.fail_next("^/api/models/", 429, 1, headers={"Retry-After": asked})
     pushed()
-    assert waits == [1.0, 2.0, 7.0]
+    assert waits == [1.0, 2.0, float(asked)]
     assert any("attempt 2 of 4 in 1 s" in line for line in reports)
 
 
