@@ -171,10 +171,11 @@ def _ruin(parameters: Any) -> Any:
 def test_exhausted_memory_and_a_full_disk_are_told_as_such(
     raised: BaseException, told: type[Exception], make_job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_the_foot_of_the_ladder = {
-        "micro_batch_size": 1, "gradient_accumulation_steps": 8, "activation_checkpointing": True, "optim": "adamw_8bit",
+    at_the_ladders_foot = {
+        "micro_batch_size": 1, "gradient_accumulation_steps": 8,
+        "activation_checkpointing": True, "optim": "adamw_8bit",
     }  # fmt: skip
-    job = make_job(numbers=at_the_foot_of_the_ladder)
+    job = make_job(numbers=at_the_ladders_foot)
 
     def fail(*_: Any, **__: Any) -> None:
         raise raised
