@@ -15,10 +15,10 @@ from tests.support.fake_jobs import FakeRequest
 from tests.support.left_behind import open_descriptors, processes_naming
 from tests.support.waiting import wait_until
 from tunesmith.jobs import submission
-from tunesmith.jobs.host import poke
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.snapshot import Observer, Snapshot
 from tunesmith.jobs.stopping import request_stop
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.handles import new_handle
 
@@ -30,8 +30,10 @@ class HostedStore:
     store: Store
     hosts: list[subprocess.Popen[bytes]]
 
-    def start_host(self, idle_s: float = 60.0, slots: int = 1, gpus: int = 0) -> subprocess.Popen[bytes]:
-        arguments = [str(self.store.root), str(idle_s), str(slots), str(gpus)]
+    def start_host(
+        self, idle_s: float = 60.0, slots: int = 1, gpus: int = 0, stay_s: float = 60.0
+    ) -> subprocess.Popen[bytes]:
+        arguments = [str(self.store.root), str(idle_s), str(slots), str(gpus), str(stay_s)]
         host = subprocess.Popen(
             [sys.executable, "-m", "tests.support.fake_host", *arguments],
             cwd=REPOSITORY,

@@ -11,8 +11,8 @@ from tests.support.fake_jobs import FakeResult
 from tests.support.waiting import is_alive, wait_until
 from tunesmith.jobs import submission
 from tunesmith.jobs.files import read_document
-from tunesmith.jobs.host import poke
 from tunesmith.jobs.lease import holder
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.enums import RunState, Work
 
 

@@ -12,11 +12,12 @@ from tests.support.waiting import wait_until
 from tunesmith.jobs import clock, submission
 from tunesmith.jobs.devices import CPU, Device
 from tunesmith.jobs.executor import MOST_WAITING, LocalExecutor
-from tunesmith.jobs.host import Host, poke
+from tunesmith.jobs.host import Host
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.queue import Queue
 from tunesmith.jobs.snapshot import Observer
 from tunesmith.jobs.state import START_GRACE_S
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import QueueFull
 from tunesmith.schemas.handles import new_handle

@@ -10,10 +10,10 @@ import pytest
 
 from tests.support.waiting import is_alive, wait_until
 from tunesmith.jobs import lease
-from tunesmith.jobs.host import poke
 from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.stopping import read_stop, request_stop
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.enums import RunState
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tunesmith.jobs.context import JobContext, Stopped
-from tunesmith.jobs.process import JobFunction, run_attempt
+from tunesmith.jobs.process import JobFunction, run_attempt, run_attempts
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.errors import NoRows
 
@@ -86,3 +86,8 @@ def _load() -> JobFunction:
 def run_fake_job(store_root: str, handle: str, attempt: int) -> None:
     """The entry of a fake job process."""
     sys.exit(run_attempt(store_root, handle, attempt, partial(_load)))
+
+
+def run_fake_jobs(store_root: str, handle: str, attempt: int, turns: Path, stay_s: float) -> None:
+    """The entry of a fake job process that stays for more."""
+    sys.exit(run_attempts(store_root, handle, attempt, partial(_load), turns, stay_s))

@@ -6,8 +6,9 @@ from string import Formatter
 
 from tunesmith.data.templates import instruction_prompt
 from tunesmith.evaluation.generation import Decoding, Prompt, context_tokens, generate, stop_ids
+from tunesmith.evaluation.kept_subject import kept_subject
 from tunesmith.evaluation.measurement import Progress
-from tunesmith.evaluation.subject import Subject, load_subject
+from tunesmith.evaluation.subject import Subject
 from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
@@ -41,7 +42,7 @@ def run(job: JobContext) -> Generation:
 def _generate(job: JobContext) -> Generation:
     request = job.request(GenerateRequest)
     job.phase("loading the model")
-    subject = load_subject(job.store, request.model)
+    subject = kept_subject(job.store, request.model)
     wrapper = _Wrapper(job.store, subject)
     prompts = [Prompt(wrapper.ids(prompt), request.max_new_tokens) for prompt in request.prompts]
     _require_room(prompts, context_tokens(subject.model))
@@ -50,7 +51,7 @@ def _generate(job: JobContext) -> Generation:
         subject.model,
         subject.tokenizer,
         prompts,
-        Decoding(wrapper.stop_ids(), request.temperature, request.seed),
+        Decoding(wrapper.stop_ids(), request.temperature, request.top_p, request.seed),
         on_batch=Progress(job, len(prompts)),
         interrupted=job.stop_requested,
     )

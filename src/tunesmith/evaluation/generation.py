@@ -28,10 +28,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Decoding:
-    """`temperature` 0 takes the likeliest token; above it tokens are drawn from the whole distribution."""
+    """`temperature` 0 takes the likeliest token; above it tokens are drawn from the nucleus of probability `top_p`:
+    the likeliest tokens that together reach it (Holtzman et al., "The curious case of neural text degeneration",
+    ICLR 2020), which is the whole distribution at 1.
+    """
 
     stop_ids: Sequence[int]
     temperature: float = 0.0
+    top_p: float = 1.0
     seed: int = 0
 
 
@@ -141,7 +145,9 @@ def _continue(
     padded = torch.tensor([[pad] * (width - len(tokens)) + tokens for tokens in ids], device=device)
     mask = torch.tensor([[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in ids], device=device)
     drawing = (
-        {"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0} if decoding.temperature > 0 else {}
+        {"temperature": decoding.temperature, "top_k": 0, "top_p": decoding.top_p}
+        if decoding.temperature > 0
+        else {}
     )
 
     def ends(input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:

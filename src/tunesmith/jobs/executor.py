@@ -13,6 +13,7 @@ from tunesmith.jobs.lease import Liveness
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.queue import Queue
 from tunesmith.jobs.stopping import request_stop
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.errors import QueueFull, WorkerUnavailable
@@ -95,7 +96,7 @@ class LocalExecutor:
             WorkerUnavailable: it could not be started.
         """
         self._reap()
-        if host.poke(self.store) and lease.look(self.store.host_lease).liveness is Liveness.ALIVE:
+        if poke(self.store) and lease.look(self.store.host_lease).liveness is Liveness.ALIVE:
             return
         if any(child.args[-1] == "host" for child in self._children if isinstance(child.args, list)):
             return  # on its way

@@ -3,7 +3,6 @@ servers and clients, and leaves when it has been idle for a while."""
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from tunesmith.jobs import clock
@@ -22,11 +22,13 @@ from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.lease import Lease, kill_holder
 from tunesmith.jobs.oom import oom_kills
 from tunesmith.jobs.paths import Store
-from tunesmith.jobs.process import NOT_AN_END
+from tunesmith.jobs.process import EXIT_UNUSED, NOT_AN_END
 from tunesmith.jobs.queue import Queue
 from tunesmith.jobs.snapshot import Observer, Snapshot
 from tunesmith.jobs.stopping import read_stop
 from tunesmith.jobs.submission import is_untouched
+from tunesmith.jobs.turns import give, send_away
+from tunesmith.jobs.waking import open_wake, poke
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import TunesmithError, UnknownHandle
 from tunesmith.schemas.handles import is_handle, work_of
@@ -39,7 +41,13 @@ _OTHER_SLOTS = 2
 _POLL_S = 0.5
 _SPAWN_POLL_S = 0.05
 
+_STAYS = {Work.GENERATE}
+"""Work whose process stays for more of it: loading a model takes longer than answering."""
+STAY_S = 300.0
+"""How long it stays when nothing comes."""
+
 JobEntry = Callable[[str, str, int], None]
+StayingEntry = Callable[[str, str, int, Path, float], None]
 
 
 @dataclass
@@ -53,10 +61,20 @@ class _Job:
 
 
 @dataclass
+class _Standing:
+    """The process that stays for more work, and what it is busy with."""
+
+    process: JobProcess
+    turns: Path
+    handle: str | None
+
+
+@dataclass
 class Host:
     """Serves one store. `entry(store_root, handle, attempt)` is what a job process runs.
 
-    `devices` are what trainings run on: this machine's, when not given.
+    `devices` are what trainings run on: this machine's, when not given. `staying_entry(..., turns, stay_s)` is what a
+    process runs that takes more work through the FIFO `turns`, and leaves when none has come for `stay_s`.
     """
 
     store: Store
@@ -64,6 +82,9 @@ class Host:
     preload: Sequence[str]
     idle_s: float = DEFAULT_IDLE_S
     devices: Sequence[Device] | None = None
+    staying_entry: StayingEntry | None = None
+    stay_s: float = STAY_S
+    _standing: _Standing | None = None
     _jobs: dict[str, _Job] = field(default_factory=dict)
     _warming: dict[str, Tenant | None] = field(default_factory=dict)
     _killed: set[str] = field(default_factory=set)
@@ -76,7 +97,9 @@ class Host:
         lease = Lease.acquire(self.store.host_lease)
         if lease is None:
             return 0
-        wake = _open_wake(self.store)
+        wake = open_wake(self.store)
+        for left in self.store.host.glob("turns-*"):  # whoever listened there leaves, as its host is gone
+            left.unlink(missing_ok=True)
         self._observer, self._queue = Observer(self.store), Queue(self.store)
         self._devices = this_machines_devices() if self.devices is None else self.devices
         self._find_lost()
@@ -122,7 +145,10 @@ class Host:
     def _wait(self, wake: int, left_s: float, watched: bool) -> None:
         spawned = any(job.process.waitable is None for job in self._jobs.values())
         timeout_s = _SPAWN_POLL_S if spawned else _POLL_S if watched else min(left_s, 60.0)
-        wait_for([job.process for job in self._jobs.values()], [wake], timeout_s)
+        processes = [job.process for job in self._jobs.values()]
+        if self._standing is not None and self._standing.handle is None:
+            processes.append(self._standing.process)
+        wait_for(processes, [wake], timeout_s)
         while select.select([wake], [], [], 0)[0]:
             os.read(wake, 4096)
 
@@ -141,6 +167,7 @@ class Host:
                 snapshot = self._observer.look(handle)
                 if handle in self._jobs:
                     watched |= self._end_if_overdue(snapshot)
+                    self._take_back(snapshot)
                 elif snapshot.state is RunState.QUEUED or handle in self._warming:
                     waiting.append(snapshot)
                 elif snapshot.state.is_active:
@@ -232,10 +259,48 @@ class Host:
         kills = oom_kills()
         process: JobProcess
         if CAN_FORK and self._forkserver.is_warm():
-            process = self._forkserver.fork(_enter, (self.entry, environment, root, handle, attempt))
+            arguments = (self.entry, environment, root, handle, attempt)
+            process = self._next_turn(handle, attempt) or self._forkserver.fork(_enter, arguments)
         else:
             process = SpawnedProcess(spawn(self.store, handle, attempt, environment))
         self._jobs[handle] = _Job(handle, attempt, process, tenant, kills)
+
+    def _next_turn(self, handle: str, attempt: int) -> JobProcess | None:
+        """Give the work to the process that stays, or make it the first work of one; None where it is none for that."""
+        work = work_of(handle)
+        standing = self._standing
+        if work is Work.TRAIN and standing is not None and standing.handle is None:
+            self._send_away(standing)  # the memory that its model holds is the training's
+        trains = any(work_of(one) is Work.TRAIN for one in self._jobs)
+        if self.staying_entry is None or work not in _STAYS or trains:
+            return None
+        if standing is not None and standing.handle is None:
+            if give(standing.turns, (handle, attempt)):
+                standing.handle = handle
+                return standing.process
+            self._standing = standing = None  # it has just left
+        if standing is not None:
+            return None  # busy: this one gets a process of its own, which leaves again
+        turns = self.store.host / f"turns-{handle}"
+        turns.unlink(missing_ok=True)
+        process = self._forkserver.fork(
+            self.staying_entry, (str(self.store.root), handle, attempt, turns, self.stay_s)
+        )
+        self._standing = _Standing(process, turns, handle)
+        return process
+
+    def _send_away(self, standing: _Standing) -> None:
+        send_away(standing.turns)
+        self._standing = None
+
+    def _take_back(self, snapshot: Snapshot) -> None:
+        """Note that the process that stays has done its work: it is free for other work."""
+        standing = self._standing
+        done = (RunState.SUCCEEDED.value, RunState.STOPPED.value)  # after anything else it leaves
+        if standing is not None and standing.handle == snapshot.handle and snapshot.ledger.finished in done:
+            standing.handle = None
+            del self._jobs[snapshot.handle]
+            self._unqueue(snapshot.handle)
 
     def _end_if_overdue(self, snapshot: Snapshot) -> bool:
         """Kill what was to stop and has not done so in its time; returns whether a stop was asked for at all."""
@@ -271,13 +336,23 @@ class Host:
             )
 
     def _reap(self) -> None:
+        standing = self._standing
+        if standing is not None and standing.process.returncode() is not None:
+            standing.turns.unlink(missing_ok=True)
+            self._standing = None
         for job in list(self._jobs.values()):
             code = job.process.returncode()
             if code is None:
                 continue
             del self._jobs[job.handle]
             try:
-                self._settle(self._observer.look(job.handle))
+                seen = self._observer.look(job.handle)
+                if (
+                    code == EXIT_UNUSED and seen.ledger.worker is None
+                ):  # it left while it was being given this
+                    self._warming[job.handle] = job.tenant
+                    continue
+                self._settle(seen)
                 if code not in NOT_AN_END:
                     Journal(self.store.handle(job.handle).journal, job.attempt).append(
                         "exited", durable=True, returncode=code, oom_kills=self._killed_for_memory(job, code)
@@ -329,27 +404,3 @@ def spawn(
         env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
-
-
-def poke(store: Store) -> bool:
-    """Wake the store's host; False when none is listening."""
-    try:
-        descriptor = os.open(store.host_wake, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.ENOENT):
-            return False
-        raise
-    try:
-        os.write(descriptor, b"\n")
-    except BlockingIOError:  # full of wake-ups already
-        pass
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _open_wake(store: Store) -> int:
-    with suppress(FileExistsError):
-        os.mkfifo(store.host_wake, 0o600)
-    # Opened for writing too: otherwise the last writer's close would make it readable for ever.
-    return os.open(store.host_wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -21,6 +21,8 @@ from tunesmith.jobs.journal import Journal
 from tunesmith.jobs.lease import Lease
 from tunesmith.jobs.ledger_sidecar import FollowedLedger
 from tunesmith.jobs.paths import HandlePaths, Store
+from tunesmith.jobs.turns import Turns
+from tunesmith.jobs.waking import poke
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import RunState, Work
 from tunesmith.schemas.errors import DiskFull, MissingExtra, OutOfMemory, TunesmithError
@@ -31,7 +33,9 @@ JobFunction = Callable[[JobContext], Document]
 
 EXIT_LEASE_TAKEN = 75
 EXIT_SUPERSEDED = 76
-NOT_AN_END = (EXIT_LEASE_TAKEN, EXIT_SUPERSEDED)
+EXIT_UNUSED = 77
+"""A process that stayed for more work has left, because none came; work that it was just being given was not begun."""
+NOT_AN_END = (EXIT_LEASE_TAKEN, EXIT_SUPERSEDED, EXIT_UNUSED)
 """Exits that say nothing about the attempt: another process is at it, or it is not the newest."""
 _NICENESS = 5
 _EXTRA_MODULES = {
@@ -51,13 +55,46 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
     server, its client or the host reaches it. `load` imports the job's function; heavy imports belong in there.
     """
     store = Store(Path(store_root))
+    _leave_parent()
+    return _attempt(store, handle, attempt, load, threading.Event())[0]
+
+
+def run_attempts(
+    store_root: str, handle: str, attempt: int, load: Callable[[], JobFunction], turns: Path, stay_s: float
+) -> int:
+    """`run_attempt`, and then whatever other work the host sends through the FIFO `turns`, one after the other.
+
+    What the first work has loaded is there for the next. The process leaves with EXIT_UNUSED when nothing came for
+    `stay_s`, when the host says so, and when the host is gone; with the work's own status when that did not succeed,
+    because nobody knows what a failure has left in memory.
+    """
+    store, terminated = Store(Path(store_root)), threading.Event()
+    _leave_parent()
+    _redirect(store.handle(handle).log)
+    incoming = Turns.receive(store, turns)
+    while True:
+        status, lease = _attempt(store, handle, attempt, load, terminated)
+        if lease is not None:
+            lease.release()
+        if status != 0:
+            return status
+        poke(store)  # the host takes no notice of this work's end otherwise: the process goes on
+        turn = incoming.next(stay_s, terminated)
+        if turn is None:
+            return EXIT_UNUSED
+        handle, attempt = turn
+
+
+def _attempt(
+    store: Store, handle: str, attempt: int, load: Callable[[], JobFunction], terminated: threading.Event
+) -> tuple[int, Lease | None]:
+    """The exit status, and the lease where the work was begun: it goes with the process, or is given up by it."""
     paths = store.handle(handle)
-    _detach(paths.log)
-    terminated = threading.Event()
+    _redirect(paths.log)
     _listen_for_sigterm(terminated)  # before the lease tells anybody whom to send a signal
     lease = Lease.acquire(paths.lease)
     if lease is None:
-        return EXIT_LEASE_TAKEN
+        return EXIT_LEASE_TAKEN, None
     job = JobContext(store, paths, Journal(paths.journal, attempt), lease, terminated)
     try:
         check_unbegun(job)
@@ -66,9 +103,9 @@ def run_attempt(store_root: str, handle: str, attempt: int, load: Callable[[], J
         job.check_current()
     except Superseded as superseded:
         print(superseded, file=sys.stderr)  # noqa: T201 - its log; nobody waits for its end
-        return EXIT_SUPERSEDED
+        return EXIT_SUPERSEDED, lease
     _finish(job, state, error)
-    return 0 if state is not RunState.FAILED else 1
+    return (0 if state is not RunState.FAILED else 1), lease
 
 
 def check_unbegun(job: JobContext) -> None:
@@ -144,20 +181,27 @@ def translate(failure: BaseException, paths: HandlePaths) -> TunesmithError:
     return error
 
 
-def _detach(log: Path) -> None:
-    """Own session, no inherited descriptors, output to the log."""
+def _leave_parent() -> None:
+    """Own session, no inherited descriptors."""
     with suppress(PermissionError):  # already the leader of its own session
         os.setsid()
-    null = os.open(os.devnull, os.O_RDONLY)
-    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for source, target in ((null, 0), (out, 1), (out, 2)):
-        os.dup2(source, target)
+    null = os.open(os.devnull, os.O_RDWR)
+    for target in (0, 1, 2):
+        os.dup2(null, target)
     _close_inherited()
     sys.stdin = os.fdopen(0, "r", closefd=False)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False, errors="backslashreplace")
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     with suppress(OSError):
         os.nice(_NICENESS)  # the server has to answer while every core trains
+
+
+def _redirect(log: Path) -> None:
+    """Output to the log."""
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for target in (1, 2):
+        os.dup2(out, target)
+    os.close(out)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False, errors="backslashreplace")
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
 
 
 def _close_inherited() -> None:

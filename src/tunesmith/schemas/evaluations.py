@@ -92,6 +92,7 @@ class GenerateRequest(Document):
     prompts: list[str]
     max_new_tokens: int
     temperature: float
+    top_p: float = 1.0
     seed: int
 
 

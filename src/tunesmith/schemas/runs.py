@@ -74,7 +74,9 @@ class GetStatusResult(Document):
     """How a run, or any other handle's work, stands. Losses are means per token, in nats."""
 
     run_id: str
-    state: RunState
+    state: RunState = Field(
+        description="queued, starting, running, stopping; ended: succeeded, failed, stopped, interrupted (resumable)"
+    )
     phase: str | None = None
     queue_position: int | None = Field(None, description="1: next to start")
     bar: str = Field(description="one line for people")

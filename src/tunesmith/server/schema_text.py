@@ -20,6 +20,10 @@ def compact_input(schema: Schema) -> Schema:
     return {**compacted, "additionalProperties": False}
 
 
+_LONG_ENUM = 6
+"""The states of a run are the same in every tool: get_status tells what they are."""
+
+
 def compact_output(schema: Schema) -> Schema:
     """An output schema that names and types each field, without the inner make-up of objects in it.
 
@@ -34,7 +38,7 @@ def compact_output(schema: Schema) -> Schema:
 
 def _outline(field: Schema) -> Schema:
     outline: Schema = {"type": field["type"]}
-    if "enum" in field:
+    if len(field.get("enum", [])) in range(1, _LONG_ENUM):
         outline["enum"] = field["enum"]
     elif (
         "description" in field and "properties" not in field

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from tunesmith.jobs.process import JobFunction, run_attempt
+from tunesmith.jobs.process import JobFunction, run_attempt, run_attempts
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.handles import work_of
 
@@ -32,6 +33,12 @@ PRELOAD = ("tunesmith.worker.preload",)
 def run_job(store_root: str, handle: str, attempt: int) -> None:
     """Do one attempt at the handle's work in this process, then exit with its status."""
     sys.exit(run_attempt(store_root, handle, attempt, partial(_load, work_of(handle))))
+
+
+def run_jobs(store_root: str, handle: str, attempt: int, turns: Path, stay_s: float) -> None:
+    """Do one attempt at the handle's work in this process, then more work of the same kind as the host sends it."""
+    load = partial(_load, work_of(handle))
+    sys.exit(run_attempts(store_root, handle, attempt, load, turns, stay_s))
 
 
 def _load(work: Work) -> JobFunction:
