@@ -67,6 +67,8 @@ def _resolved(node: Schema, definitions: Schema) -> Schema:
     if "$ref" not in node:
         return node
     target: Schema = definitions[node["$ref"].rpartition("/")[2]]
+    if "enum" in target:  # its docstring is about the type, not about this field
+        target = {key: value for key, value in target.items() if key != "description"}
     return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
 
 

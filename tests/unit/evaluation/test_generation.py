@@ -102,7 +102,7 @@ def test_sampling_repeats_with_its_seed_and_does_not_depend_on_the_other_prompts
     assert write(tiny, TEXTS, temperature=1.0, seed=5) != first
 
 
-def test_a_narrow_nucleus_leaves_the_likeliest_token_alone(tiny):
+def test_a_narrow_nucleus_leaves_the_likeliest_token_alone(tiny, write):
     greedy = write(tiny, TEXTS)
     assert write(tiny, TEXTS, temperature=1.0, top_p=1e-6, seed=4) == greedy
     assert write(tiny, TEXTS, temperature=1.0, seed=4) != greedy
