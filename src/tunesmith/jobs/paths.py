@@ -1,7 +1,7 @@
 """The one module that knows the store's file names.
 
 $TUNESMITH_HOME/
-    host/                     lease, log.txt, wake (FIFO): the background host of this store
+    host/                     lease, log.txt, wake and turns-<handle> (FIFOs): the background host of this store
     queue/<handle>            present while the host has something to do for a handle
     cache/runs.json           what finished runs came to; derived, so that listing them takes no reading
     <nouns>/<handle>/         one folder per handle, made atomically:
