@@ -79,7 +79,7 @@ def ours(store: Path, plan_id: str) -> tuple[Steps, Any]:
     plan = read_document(places.handle(plan_id).result, Plan)
     assert plan is not None
     inputs = read_inputs(places, plan)
-    model = attach(load_base(inputs, plan), plan.config)
+    model = attach(load_base(inputs, plan), plan.config, inputs.end_ids)
     with tempfile.TemporaryDirectory() as scratch:
         train(model, inputs.tokenizer, inputs.train.rows, plan.config, Watch(), Path(scratch), None)
     return steps, model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -89,23 +90,46 @@ METHODS = {
 QUESTIONS = {
     "demo": json.loads(demo.dataset_path().read_text().splitlines()[0])["instruction"],
     "tinytalk-chat": "I want to book a table for two.",
-    "stories260K": "Name a colour.",
+    "stories260K": "Tim saw a red hat, number 500. What colour was it?",
 }
 MODELS = {
     "demo": None,
     "tinytalk-chat": "chat/sgd_dev_001-007.messages.jsonl",
-    "stories260K": "instruction/alpaca_2k.json",
+    "stories260K": None,  # a quarter of a million parameters: no answer of theirs to real instructions has an end
 }
+
+
+def write_colours(folder):
+    """Questions that a model of 260 thousand parameters can learn to answer in a word."""
+    things, colours = ("cat", "dog", "ball", "house", "tree", "car", "bird"), ("red", "blue", "green")
+    rows = [
+        {
+            "instruction": f"Tim saw a {colours[at % 3]} {things[at % 7]}, number {at}. What colour was it?",
+            "response": colours[at % 3],
+        }
+        for at in range(300)
+    ]
+    path = folder / "colours.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("method", METHODS)
-async def test_every_method_tunes_every_model_through_the_tools(request, store_path, model, method):
-    """The held-out loss falls, an answer ends by itself, and plain PEFT gives the same logits."""
+async def test_every_method_tunes_every_model_through_the_tools(request, store_path, tmp_path, model, method):
+    """The held-out loss falls, an answer ends by itself, and plain PEFT gives the same logits.
+
+    stories260K has never learned its end token, which a learned prompt cannot change: then that is what is told.
+    """
     material = None if model == "demo" else request.getfixturevalue("material")
-    rows = str(demo.dataset_path()) if material is None else str(material / "data" / MODELS[model])
+    if model == "stories260K":
+        rows = str(write_colours(tmp_path))
+    else:
+        rows = str(demo.dataset_path()) if material is None else str(material / "data" / MODELS[model])
     base = "demo" if material is None else str(material / "models" / model)
-    roots = str(demo.dataset_path().parent if material is None else material)
+    roots = os.pathsep.join(
+        [str(demo.dataset_path().parent if material is None else material), str(tmp_path)]
+    )
     async with talk_to(store_path, roots=roots) as talk:
         dataset = await talk("load_dataset", source=rows)
         golden = await talk("build_golden_set", dataset_id=dataset["dataset_id"], size=40)
@@ -125,7 +149,10 @@ async def test_every_method_tunes_every_model_through_the_tools(request, store_p
         print(f"\n{model} {method}: dev loss {status['base_eval_loss']:.3f} -> {status['eval_loss']:.3f}")
         asked = QUESTIONS[model]
         written = await talk("generate_text", model=run_id, prompts=[asked], max_new_tokens=200)
-        if model != "stories260K":  # its answers to instructions are longer than that
+        told = {finding["code"] for finding in status["findings"]}
+        if model == "stories260K" and method in ("prompt", "prefix"):
+            assert "end_not_learnable" in told
+        else:
             assert written["outputs"][0]["stopped"] == "eos"
     compare_with_plain_peft(Store(store_path), run_id, method)
 

@@ -15,6 +15,7 @@ from tunesmith.schemas.datasets import DatasetCard
 from tunesmith.schemas.enums import Half, TuningMethod
 from tunesmith.schemas.errors import EmptyMask, Mismatch
 from tunesmith.schemas.plans import Plan
+from tunesmith.training.end_token import end_tokens
 from tunesmith.training.model import (
     ResolvedModel,
     fit_token_ids,
@@ -29,12 +30,13 @@ VERIFIED_ROWS = 64
 
 @dataclass(frozen=True)
 class Inputs:
-    """`dev` is empty where the plan has no golden set."""
+    """`dev` is empty where the plan has no golden set. `end_ids` are the tokens that end the rows' answers."""
 
     base: ResolvedModel
     tokenizer: Any
     train: RenderedRows
     dev: list[Rendered]
+    end_ids: list[int]
 
 
 def read_inputs(store: Store, plan: Plan, max_rows: int | None = None) -> Inputs:
@@ -60,7 +62,7 @@ def read_inputs(store: Store, plan: Plan, max_rows: int | None = None) -> Inputs
     dev: list[Rendered] = []
     if plan.golden_set_id is not None:
         dev = renderer.render_all(iter_rows(store.handle(plan.golden_set_id).half(Half.DEV))).rows
-    return Inputs(base, tokenizer, train, dev)
+    return Inputs(base, tokenizer, train, dev, end_tokens(train.rows[:VERIFIED_ROWS], renderer.stop_ids()))
 
 
 def renderer_of(store: Store, plan: Plan, inputs: Inputs) -> Renderer:

@@ -39,6 +39,9 @@ def as_ordinary_lora(model: Any) -> tuple[dict[str, Any], Any]:
     initial = getattr(model, _KEPT)
     tensors = {}
     for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items():
+        if ".lora_" not in name:  # a token's own row: it begins as the base's, which stays as it is
+            tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+            continue
         now, then = tensor.detach().to("cpu", torch.float32), initial[name].to(torch.float32)
         # lora_A is [r, inputs], lora_B is [outputs, r].
         tensors[name] = (

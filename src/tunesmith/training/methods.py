@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.schemas.enums import TuningMethod
 from tunesmith.schemas.plans import PlanConfig
 from tunesmith.training import soft_prompts
+from tunesmith.training.end_token import untrained
 from tunesmith.training.lora_initialisation import keep_initial_weights
 from tunesmith.training.model import load_tokenizer
 
 _BASE_IS_CHANGED = ("pissa", "olora")
 
 
-def attach(model: Any, config: PlanConfig) -> Any:
-    """The model as it is trained: all of it, or with a fresh PEFT adapter whose random weights follow the seed."""
+def attach(model: Any, config: PlanConfig, end_ids: Sequence[int] = ()) -> Any:
+    """The model as it is trained: all of it, or with a fresh PEFT adapter whose random weights follow the seed.
+
+    LoRA also trains the rows of those tokens of `end_ids` that the base has never learned (see `end_token`).
+    """
     from peft import get_peft_model, prepare_model_for_kbit_training
     from transformers import set_seed
 
@@ -28,7 +33,7 @@ def attach(model: Any, config: PlanConfig) -> Any:
             model, use_gradient_checkpointing=config.activation_checkpointing
         )
     set_seed(config.seed)
-    with_adapter = get_peft_model(model, peft_config(config, model))
+    with_adapter = get_peft_model(model, peft_config(config, model, untrained(model, end_ids)))
     if method.is_prompt_learning:
         _begin_as_real_tokens(with_adapter, config)
     elif config.init_lora_weights in _BASE_IS_CHANGED:
@@ -36,8 +41,8 @@ def attach(model: Any, config: PlanConfig) -> Any:
     return with_adapter
 
 
-def peft_config(config: PlanConfig, model: Any) -> Any:
-    """The PEFT configuration that the plan's numbers mean for this base model."""
+def peft_config(config: PlanConfig, model: Any, new_tokens: Sequence[int] = ()) -> Any:
+    """The PEFT configuration that the plan's numbers mean for this base model. LoRA learns `new_tokens` as well."""
     from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, TaskType
 
     if config.tuning_method is TuningMethod.PROMPT_TUNING:
@@ -65,7 +70,19 @@ def peft_config(config: PlanConfig, model: Any) -> Any:
         use_rslora=config.use_rslora,
         use_dora=config.use_dora,
         init_lora_weights=True if config.init_lora_weights == "default" else config.init_lora_weights,
+        trainable_token_indices=_rows_of(model, new_tokens) if new_tokens else None,
     )
+
+
+def _rows_of(model: Any, tokens: Sequence[int]) -> list[int] | dict[str, list[int]]:
+    """Which rows of which layers stand for the tokens: PEFT finds the embedding, and a head that is tied to it."""
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if module is model.get_input_embeddings() or module is model.get_output_embeddings()
+    }
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    return [*tokens] if tied else {name: [*tokens] for name in sorted(names)}
 
 
 def keep_adapter_in_float32(model: Any) -> None:

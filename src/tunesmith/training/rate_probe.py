@@ -38,7 +38,7 @@ def probe_rate(job: JobContext, plan: Plan) -> Choice:
     with training_failures(job.paths.folder, SMALLER):
         job.phase("loading the base model")
         inputs = read_inputs(job.store, plan, max_rows=STEPS * config.batch_size)
-        model = attach(load_base(inputs, plan), config).train()
+        model = attach(load_base(inputs, plan), config, inputs.end_ids).train()
         if config.quantization is not None:
             keep_adapter_in_float32(model)
         job.phase("trying learning rates")

@@ -198,7 +198,7 @@ def _measure(job: JobContext, plan: Plan) -> Measured:
     inputs = read_inputs(job.store, plan, max_rows=max(64, _BATCHES * plan.config.batch_size))
     rows = inputs.train.rows[: _BATCHES * plan.config.batch_size]
     job.phase("loading the base model")
-    model = attach(load_base(inputs, plan), plan.config)
+    model = attach(load_base(inputs, plan), plan.config, inputs.end_ids)
     config = plan.config.model_copy(
         update={
             "total_steps": STEPS,

@@ -9,13 +9,14 @@ from tunesmith.jobs.context import JobContext, Stopped
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import HandlePaths
-from tunesmith.schemas.enums import TrainingMode
+from tunesmith.schemas.enums import TrainingMode, TuningMethod
 from tunesmith.schemas.errors import NotReady
 from tunesmith.schemas.plans import Plan, PlanConfig
 from tunesmith.schemas.runs import TrainOutcome, TrainRequest
 from tunesmith.training import checkpoints
 from tunesmith.training.adapter import save_adapter
 from tunesmith.training.dev_loss import DevLoss, dev_loss
+from tunesmith.training.end_token import untrained
 from tunesmith.training.failures import (
     SMALLER,
     TrainingOutOfMemory,
@@ -91,7 +92,8 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
     job.phase("loading the base model")
     model = load_base(inputs, plan)
     base_eval_loss = _base_eval_loss(job, model, inputs)
-    model = attach(model, config)
+    _tell_ends(job, model, config, inputs)
+    model = attach(model, config, inputs.end_ids)
 
     def evaluate(model: Any) -> DevLoss | None:
         return dev_loss(model, inputs.dev, lambda _: None) if inputs.dev else None
@@ -165,6 +167,34 @@ def _tell_rows(job: JobContext, inputs: Inputs) -> None:
             severity="info",
             message=f"{inputs.train.truncated} training rows are cut at max_length and lose their end token.",
             recovery="Call configure_lora with a larger max_length where the model's context allows it.",
+        )
+
+
+def _tell_ends(job: JobContext, model: Any, config: PlanConfig, inputs: Inputs) -> None:
+    """Say where the answers end in a token that the base has never learned, and what is done about that."""
+    method = config.tuning_method
+    new = [] if method is TuningMethod.FULL else untrained(model, inputs.end_ids)
+    told = {event.get("code") for event in read_events(job.paths.journal) if event["event"] == "finding"}
+    if not new or told & {"end_not_learnable", "end_token_learned"}:  # an earlier attempt has said it
+        return
+    tokens = ", ".join(inputs.tokenizer.convert_ids_to_tokens(new))
+    what = f"The base has never learned {tokens}, which ends the answers here"
+    if method.is_prompt_learning:
+        job.journal.append(
+            "finding",
+            code="end_not_learnable",
+            severity="warn",
+            message=f"{what}, and a learned prompt cannot teach it: answers will go on up to their longest length.",
+            recovery="Call configure_lora with tuning_method='lora', which learns that token too, or with a base model "
+            "that was tuned to follow instructions.",
+        )
+    else:
+        job.journal.append(
+            "finding",
+            code="end_token_learned",
+            severity="info",
+            message=f"{what}: its row of the vocabulary is trained along, or the answers would never end.",
+            recovery="Nothing has to be done. The adapter holds that row too (trainable_token_indices).",
         )
 
 
