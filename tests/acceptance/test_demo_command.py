@@ -62,11 +62,14 @@ def test_the_demo_shows_a_base_that_cannot_and_a_tuned_model_that_can(demonstrat
     ):
         assert f"] {tool} {{" in answer.stdout
     assert "Golden set, test half" in answer.stdout
-    evaluation = json.loads((folder / "report.json").read_text())["evaluation"]
+    report = json.loads((folder / "report.json").read_text())
+    evaluation = report["evaluation"]
     assert evaluation["baseline"]["exact_match"]["value"] <= 0.2
     assert evaluation["scores"]["exact_match"]["value"] >= 0.9
     assert evaluation["comparison"]["verdict"] == "improved"
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert all(words in page for words in (report["run_id"], "Test half, 100 rows", "Before and after"))
 
 
 def test_the_adapter_loads_in_plain_peft_and_writes_what_the_demo_printed(demonstrated):

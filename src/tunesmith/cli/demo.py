@@ -19,6 +19,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from tqdm import tqdm
 
+from tunesmith.cli.observation import open_workspace
+from tunesmith.cli.report import write_page
 from tunesmith.jobs.paths import Store
 
 _AIM_BASE, _AIM_TUNED = 0.2, 0.9
@@ -151,10 +153,11 @@ async def _converse(
         "files": push["files"],
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
+    write_page(open_workspace(store), run_id, folder / "report.html")
     _print_table(verdict)
     _print_samples(samples)
     print(
-        f"\nAdapter: {store.handle(run_id).adapter}\nLoss curve: {folder / 'loss.png'}\nTook {seconds:.0f} s."
+        f"\nAdapter: {store.handle(run_id).adapter}\nReport: {folder / 'report.html'}\nTook {seconds:.0f} s."
     )
     return _judge(verdict) if base_model == "demo" and source == "demo" and tuning_method == "lora" else 0
 

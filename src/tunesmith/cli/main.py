@@ -1,4 +1,4 @@
-"""`tunesmith`: serve, demo, watch, runs, doctor, host."""
+"""`tunesmith`: serve, demo, watch, report, runs, doctor, host."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--base-model", default="demo", help="Hub id, local folder, or demo")
     demo.add_argument("--source", default="demo", help="local file, Hub dataset id, or demo")
-    demo.add_argument("--output", default="demo-output", help="folder for the report and the loss curve")
+    demo.add_argument("--output", default="demo-output", help="folder for the report and the curves")
     demo.add_argument(
         "--tuning-method", default="lora", choices=["full", "lora", "qlora", "prompt_tuning", "prefix_tuning"]
     )
@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     watch = commands.add_parser("watch", help="a live progress bar of a run")
     watch.add_argument("run", help="run-… handle")
     watch.set_defaults(command=_watch)
+
+    report = commands.add_parser("report", help="a run as one HTML page: curves, scores, samples, plan, data")
+    report.add_argument("run", help="run-… handle")
+    report.add_argument("--output", metavar="FILE", help="default: RUN.html in the current folder")
+    report.set_defaults(command=_report)
 
     runs = commands.add_parser("runs", help="the runs of this store")
     runs.add_argument("query", nargs="*", help="words to find")
@@ -102,6 +107,12 @@ def _watch(parsed: argparse.Namespace) -> int:
     from tunesmith.cli.watch import watch
 
     return watch(parsed.run)
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.report import write_report
+
+    return write_report(parsed.run, parsed.output)
 
 
 def _runs(parsed: argparse.Namespace) -> int:

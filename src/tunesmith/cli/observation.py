@@ -8,7 +8,7 @@ from tunesmith.jobs.snapshot import Observer
 from tunesmith.tools.workspace import Workspace, report_to_nobody
 
 
-def open_workspace() -> Workspace:
-    """The default store, for looking at."""
-    store = Store.default()
+def open_workspace(store: Store | None = None) -> Workspace:
+    """A store, by default this environment's, for looking at."""
+    store = store or Store.default()
     return Workspace(store, LocalExecutor(store), Observer(store), report_to_nobody)

@@ -21,6 +21,7 @@ from tunesmith.jobs.state import Ledger
 WORTH_KEEPING_BYTES = 256 * 1024
 """So much of a journal may be read again by each process: about a thousand lines, some milliseconds."""
 _CHECKED_BYTES = 4096
+_SERIES = ("curve", "rates", "speeds")
 _FORM = "ledger 1: " + " ".join(part.name for kind in (Ledger, Series) for part in fields(kind))
 """The number goes up when the same events come to add up to something else."""
 
@@ -84,11 +85,16 @@ def _check(journal: Path, position: int) -> str | None:
 
 
 def _as_json(ledger: Ledger) -> dict[str, Any]:
-    return {**vars(ledger), "curve": vars(ledger.curve)}
+    return {**vars(ledger), **{name: vars(getattr(ledger, name)) for name in _SERIES}}
 
 
 def _from_json(value: dict[str, Any]) -> Ledger:
-    curve = value["curve"]
-    tuples = {part: [tuple(item) for item in curve[part]] for part in ("head", "merged", "recent")}
-    evaluations = [tuple(item) for item in value["evaluations"]]
-    return Ledger(**{**value, "curve": Series(**{**curve, **tuples}), "evaluations": evaluations})
+    series = {name: _series(value[name]) for name in _SERIES}
+    pairs = {name: [tuple(item) for item in value[name]] for name in ("evaluations", "resumes")}
+    return Ledger(**{**value, **series, **pairs})
+
+
+def _series(value: dict[str, Any]) -> Series:
+    return Series(
+        value["stride"], *([tuple(item) for item in value[part]] for part in ("head", "merged", "recent"))
+    )

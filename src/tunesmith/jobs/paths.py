@@ -130,7 +130,13 @@ class HandlePaths:
 
     @property
     def loss_curve(self) -> Path:
+        """The run's curves as a picture, drawn at its end."""
         return self.folder / "loss.png"
+
+    @property
+    def chart(self) -> Path:
+        """The newest drawing of the run's curves that was asked for; derived, of value to whoever asks again."""
+        return self.folder / "chart.json"
 
     # -- a plan ------------------------------------------------------------
     @property

@@ -43,8 +43,13 @@ class Ledger:
     phase: str | None = None
     progress: dict[str, Any] = field(default_factory=dict)
     curve: Series = field(default_factory=Series)
+    rates: Series = field(default_factory=Series)
+    speeds: Series = field(default_factory=Series)
+    resumes: list[tuple[int, int]] = field(default_factory=list)
+    """Each attempt that went on with another's work, and the first step that it told."""
     evaluations: list[tuple[int, float, float | None]] = field(default_factory=list)
     checkpoint_step: int | None = None
+    checkpoints: list[int] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     finished: str | None = None
     error: dict[str, Any] | None = None
@@ -84,7 +89,7 @@ class Ledger:
         elif name == "evaluated":
             self._add_evaluation(event)
         elif name == "checkpoint":
-            self.checkpoint_step = event.get("step")
+            self._add_checkpoint(event)
         elif name == "finding":
             self.findings.append(event)
         elif name == "finished":
@@ -99,7 +104,14 @@ class Ledger:
     def copy(self) -> Ledger:
         """The ledger as it is now, which stays so while this one goes on."""
         return replace(
-            self, curve=self.curve.copy(), evaluations=[*self.evaluations], findings=[*self.findings]
+            self,
+            curve=self.curve.copy(),
+            rates=self.rates.copy(),
+            speeds=self.speeds.copy(),
+            resumes=[*self.resumes],
+            evaluations=[*self.evaluations],
+            checkpoints=[*self.checkpoints],
+            findings=[*self.findings],
         )
 
     def _begin(self, attempt: int) -> None:
@@ -115,9 +127,24 @@ class Ledger:
         if not isinstance(step, int):
             return
         self.progress = {key: event[key] for key in event if key not in ("event", "t", "boot", "attempt")}
-        if isinstance(event.get("loss"), (int, float)):
-            # Steps after the last commit are repeated by a resumed attempt; the newer figures replace the older ones.
-            self.curve.add(step, float(event["loss"]))
+        if self.attempt > 1 and (not self.resumes or self.resumes[-1][0] < self.attempt):
+            self.resumes.append((self.attempt, step))
+        # Steps after the last commit are repeated by a resumed attempt; the newer figures replace the older ones.
+        for series, name in (
+            (self.curve, "loss"),
+            (self.rates, "learning_rate"),
+            (self.speeds, "tokens_per_s"),
+        ):
+            value = event.get(name)
+            if isinstance(value, (int, float)):
+                series.add(step, float(value))
+
+    def _add_checkpoint(self, event: Event) -> None:
+        self.checkpoint_step = step = event.get("step")
+        if isinstance(step, int):
+            while self.checkpoints and self.checkpoints[-1] >= step:
+                self.checkpoints.pop()
+            self.checkpoints.append(step)
 
     def _add_evaluation(self, event: Event) -> None:
         step, loss = event.get("step"), event.get("eval_loss")

@@ -97,6 +97,11 @@ class PlanConfig(Document):
     metric: Literal["loss"] = "loss"
     seed: int
 
+    @property
+    def in_words(self) -> str:
+        """Such as `lora of Qwen/Qwen3-0.6B`."""
+        return f"{self.tuning_method.value} of {self.base_model}"
+
 
 class RenderedExample(Document):
     """One training row exactly as the model will see it.

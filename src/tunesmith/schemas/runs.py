@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tunesmith.schemas.base import Document, NextCall
+from tunesmith.schemas.base import Document, NextCall, Pictured
 from tunesmith.schemas.enums import RunState, TrainingMode
 
 
@@ -70,7 +70,7 @@ class StartTrainingResult(Document):
     next: list[NextCall]
 
 
-class GetStatusResult(Document):
+class GetStatusResult(Pictured):
     """How a run, or any other handle's work, stands. Losses are means per token, in nats."""
 
     run_id: str

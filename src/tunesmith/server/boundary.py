@@ -6,6 +6,7 @@ gets a generic text, the log gets the traceback.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import json
 import logging
@@ -15,10 +16,11 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
 from tunesmith.jobs.scrub import visible
+from tunesmith.schemas.base import Pictured
 from tunesmith.schemas.errors import TunesmithError
 from tunesmith.server.limits import CallBudget, check_size
 from tunesmith.server.schema_text import compact_input, compact_output
@@ -114,9 +116,13 @@ def check_arguments(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_call_result(result: BaseModel, text: str) -> CallToolResult:
-    """A short text for whoever reads only that, and the typed object."""
-    content = masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
-    return CallToolResult(content=[TextContent(type="text", text=harmless(text))], structured_content=content)
+    """A short text for whoever reads only that, and the typed object; beside the text the picture, if there is one."""
+    structured = masked(result.model_dump(mode="json", by_alias=True, exclude_none=True))
+    content: list[ContentBlock] = [TextContent(type="text", text=harmless(text))]
+    if isinstance(result, Pictured) and result.png is not None:
+        data = base64.b64encode(result.png).decode()
+        content.append(ImageContent(type="image", data=data, mime_type="image/png"))
+    return CallToolResult(content=content, structured_content=structured)
 
 
 def masked(value: Any) -> Any:

@@ -31,6 +31,7 @@ from tunesmith.tools import (
     load_dataset,
     push_to_hub,
 )
+from tunesmith.tools.chart import NoChart, chart_of
 from tunesmith.tools.queueing import place_of
 from tunesmith.tools.wording import and_next, figure, seconds
 from tunesmith.tools.workspace import Workspace
@@ -40,11 +41,12 @@ _BAR_WIDTH = 20
 
 async def get_status(
     workspace: Workspace,
-    run_id: Annotated[str, Field(description="run-… handle, or the handle of other work still going on")],
+    run_id: Annotated[str, Field(description="run-… handle, or that of other work")],
     wait_s: Annotated[
         float,
         Field(ge=0, le=50, description="wait at most this long for news: an evaluation, a finding, the end"),
     ] = 0,
+    chart: Annotated[bool, Field(description="with the curves as a picture")] = False,
 ) -> GetStatusResult:
     """Tell how far a run is, how well it learns, what is wrong and what to do. Use wait_s instead of polling.
 
@@ -62,7 +64,13 @@ async def get_status(
     snapshot = first
     if first.state.is_active and wait_s > 0:
         snapshot = await workspace.wait(run_id, wait_s, until=lambda now: _news(now) != known)
-    return status_of(workspace, snapshot)
+    status = status_of(workspace, snapshot)
+    if not chart:
+        return status
+    try:
+        return status.with_png(await chart_of(snapshot))
+    except NoChart as reason:
+        return status.model_copy(update={"findings": [*status.findings, reason.as_finding()]})
 
 
 def status_of(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
@@ -306,4 +314,8 @@ def describe(result: GetStatusResult) -> str:
         lines.append(f"{result.error.code}: {result.error.message} {result.error.recovery}")
     if result.summary is not None:
         lines.append(result.summary)
+    if result.png is not None:
+        lines.append(
+            f"The picture shows losses, learning rate and speed. All of it on a page: tunesmith report {result.run_id}."
+        )
     return and_next("\n".join(lines), result.next)

@@ -6,8 +6,10 @@ import shutil
 from typing import Any
 
 from tunesmith.jobs.context import JobContext, Stopped
-from tunesmith.jobs.files import read_document
+from tunesmith.jobs.curves import Curves
+from tunesmith.jobs.files import read_document, write_bytes
 from tunesmith.jobs.journal import read_events
+from tunesmith.jobs.ledger_sidecar import FollowedLedger
 from tunesmith.jobs.paths import HandlePaths
 from tunesmith.schemas.enums import TrainingMode, TuningMethod
 from tunesmith.schemas.errors import NotReady
@@ -29,8 +31,8 @@ from tunesmith.training.failures import (
 from tunesmith.training.hardware import use_one_accelerator
 from tunesmith.training.inputs import Inputs, load_base, read_inputs
 from tunesmith.training.ladder import at_the_foot, largest_pass, standing, step_down, tell_step_down
-from tunesmith.training.loss_curve import curve, draw_loss_curve
 from tunesmith.training.methods import attach
+from tunesmith.training.panels import draw_panels
 from tunesmith.training.reporting import Calendar, Reporter
 
 
@@ -117,10 +119,10 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
     job.phase("saving the adapter")
     job.check_current()
     save_adapter(model, inputs.tokenizer, plan, job.paths, job.scratch)
-    draw_loss_curve(job.paths)
-    events = read_events(job.paths.journal)
-    evaluations = curve(events, "evaluated", "eval_loss")
-    last_eval_loss = evaluations[-1][1] if evaluations else None
+    curves = Curves.of(FollowedLedger(job.paths).refresh())
+    if curves.losses:
+        write_bytes(job.paths.loss_curve, draw_panels(curves, f"{job.handle} · {config.in_words}"))
+    last_eval_loss = curves.held_out[-1][1] if curves.held_out else curves.base_loss
     return TrainOutcome(
         adapter=job.paths.adapter.name,
         steps=trained.steps,

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.jobs.journal import Journal
-from tunesmith.jobs.paths import HandlePaths
 from tunesmith.schemas.errors import DiskFull, OutOfMemory, StorageFailed
 from tunesmith.training.failures import training_failures
-from tunesmith.training.loss_curve import curve, draw_loss_curve
 from tunesmith.training.reporting import Calendar
 
 
@@ -49,29 +46,6 @@ def test_out_of_memory_comes_with_advice(tmp_path: Path) -> None:
     with pytest.raises(OutOfMemory) as error, training_failures(tmp_path, "Use less."):
         raise MemoryError
     assert error.value.recovery == "Use less."
-
-
-def test_a_repeated_step_counts_once_in_the_loss_curve() -> None:
-    events = [
-        {"event": "progress", "step": 2, "loss": 3.0},
-        {"event": "progress", "step": 1, "loss": 4.0},
-        {"event": "evaluated", "step": 0, "eval_loss": 5.0},
-        {"event": "progress", "step": 2, "loss": 2.5},
-    ]
-
-    assert curve(events, "progress", "loss") == [(1, 4.0), (2, 2.5)]
-    assert curve(events, "evaluated", "eval_loss") == [(0, 5.0)]
-
-
-def test_the_loss_curve_is_a_picture_and_absent_before_the_first_step(tmp_path: Path) -> None:
-    paths = HandlePaths(tmp_path)
-    journal = Journal(paths.journal, 1)
-    journal.append("evaluated", step=0, eval_loss=5.0, accuracy=0.1)
-    draw_loss_curve(paths)
-    assert not paths.loss_curve.exists()
-    journal.append("progress", step=1, total_steps=2, loss=4.0)
-    draw_loss_curve(paths)
-    assert paths.loss_curve.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_last_step_is_always_evaluated_and_saved() -> None:
