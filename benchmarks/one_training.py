@@ -75,6 +75,9 @@ def ours(store: Path, plan_id: str) -> tuple[Steps, Any]:
         def on_log(self, *_: Any, **__: Any) -> None:
             pass
 
+        def waited_for_data(self, seconds: float) -> None:
+            pass
+
     places = Store(store)
     plan = read_document(places.handle(plan_id).result, Plan)
     assert plan is not None

@@ -122,6 +122,8 @@ def progressed(step: int, total_steps: int = 300, **figures: Any) -> dict[str, A
         "tokens_per_s": 4120.51234,
         "eta_s": (total_steps - step) * 0.25,
         "peak_memory_bytes": 812345678,
+        "grad_norm": 0.71234567,
+        "data_wait": 0.01234567,
         **figures,
     }
     times = {"attempt": 1, "t": 1893456000.0 + step / 4, "boot": 2.0 + step / 4}

@@ -37,7 +37,17 @@ def _is_report(value: Any) -> bool:
 
 _Check = Callable[[Any], bool]
 _TIMES: dict[str, _Check] = {"t": _is_number, "boot": _is_number}
-_FIGURES = ("loss", "tokens_per_s", "learning_rate", "epoch", "eta_s", "peak_memory_bytes")
+_FIGURES = (
+    "loss",
+    "tokens_per_s",
+    "learning_rate",
+    "epoch",
+    "eta_s",
+    "peak_memory_bytes",
+    "grad_norm",
+    "data_wait",
+)
+_INPUTS = ("rows", "tokens", "loss_tokens", "ended_rows", "cut_rows", "vocabulary", "memory_bytes")
 _FIELDS: dict[str, dict[str, _Check]] = {
     "claimed": {**_TIMES, "host_pid": _is_integer, "device": _is_text},
     "started": {**_TIMES, "pid": _is_integer, **dict.fromkeys(("birth", "node", "boot_id"), _is_text)},
@@ -49,6 +59,12 @@ _FIELDS: dict[str, dict[str, _Check]] = {
         **dict.fromkeys(_FIGURES, _is_number),
     },
     "evaluated": {**_TIMES, "step": _is_count, "eval_loss": _is_number, "accuracy": _is_number},
+    "inputs": {**_TIMES, **dict.fromkeys(_INPUTS, _is_count)},
+    "prompt_use": {
+        **_TIMES,
+        **dict.fromkeys(("step", "rows"), _is_count),
+        **dict.fromkeys(("own_loss", "swapped_loss", "base_own_loss", "base_swapped_loss"), _is_number),
+    },
     "checkpoint": {**_TIMES, "step": _is_count},
     "finding": {**_TIMES, **dict.fromkeys(("code", "message", "recovery"), _is_text)},
     "finished": {**_TIMES, "error": _is_report},

@@ -6,8 +6,13 @@ Events, by the field `event`:
     claimed      the host took the work: attempt, host_pid, device
     started      the job process holds the lease: attempt, pid, birth, node, boot_id (jobs/machine.py)
     phase        what it is busy with, in a few words: phase
-    progress     step, total_steps, and whichever of loss, tokens_per_s, learning_rate, epoch, eta_s are known
+    inputs       what a training learns from: rows, tokens, loss_tokens, ended_rows (by a token that ends an answer),
+                 cut_rows (at max_length), vocabulary; and memory_bytes, which it may take
+    progress     step, total_steps, and whichever of loss, tokens_per_s, learning_rate, epoch, eta_s, grad_norm (before
+                 clipping), data_wait (share of the time) and peak_memory_bytes are known
     evaluated    step, eval_loss, accuracy
+    prompt_use   step, rows, own_loss, swapped_loss: of held-out answers behind their own and behind others' prompts;
+                 base_own_loss, base_swapped_loss: of the base, before the first step
     checkpoint   step: committed, and safe to resume from
     finding      code, severity, message, recovery
     finished     terminal: state (succeeded, failed, stopped), error

@@ -21,7 +21,7 @@ from tunesmith.jobs.state import Ledger
 WORTH_KEEPING_BYTES = 256 * 1024
 """So much of a journal may be read again by each process: about a thousand lines, some milliseconds."""
 _CHECKED_BYTES = 4096
-_SERIES = ("curve", "rates", "speeds")
+_SERIES = ("curve", "rates", "speeds", "gradients")
 _FORM = "ledger 1: " + " ".join(part.name for kind in (Ledger, Series) for part in fields(kind))
 """The number goes up when the same events come to add up to something else."""
 

@@ -47,7 +47,10 @@ class Ledger:
     speeds: Series = field(default_factory=Series)
     resumes: list[tuple[int, int]] = field(default_factory=list)
     """Each attempt that went on with another's work, and the first step that it told."""
+    gradients: Series = field(default_factory=Series)
     evaluations: list[tuple[int, float, float | None]] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    prompt_use: dict[str, Any] = field(default_factory=dict)
     checkpoint_step: int | None = None
     checkpoints: list[int] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
@@ -88,6 +91,10 @@ class Ledger:
             self._add_progress(event)
         elif name == "evaluated":
             self._add_evaluation(event)
+        elif name == "inputs":
+            self.inputs = _told(event)
+        elif name == "prompt_use":
+            self.prompt_use = _told(event)
         elif name == "checkpoint":
             self._add_checkpoint(event)
         elif name == "finding":
@@ -109,6 +116,7 @@ class Ledger:
             rates=self.rates.copy(),
             speeds=self.speeds.copy(),
             resumes=[*self.resumes],
+            gradients=self.gradients.copy(),
             evaluations=[*self.evaluations],
             checkpoints=[*self.checkpoints],
             findings=[*self.findings],
@@ -134,6 +142,7 @@ class Ledger:
             (self.curve, "loss"),
             (self.rates, "learning_rate"),
             (self.speeds, "tokens_per_s"),
+            (self.gradients, "grad_norm"),
         ):
             value = event.get(name)
             if isinstance(value, (int, float)):
@@ -152,6 +161,11 @@ class Ledger:
             self.evaluations = [point for point in self.evaluations if point[0] != step]
             self.evaluations.append((step, float(loss), event.get("accuracy")))
             self.evaluations.sort(key=lambda point: point[0])
+
+
+def _told(event: Event) -> dict[str, Any]:
+    """An event's own fields."""
+    return {key: event[key] for key in event if key not in ("event", "t", "boot", "attempt")}
 
 
 @dataclass(frozen=True)

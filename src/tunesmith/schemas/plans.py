@@ -142,6 +142,10 @@ class Plan(Document):
     fit: Fits = "fits"
     machine: str = ""
     remedies: list[Remedy] = []
+    usual_learning_rate: float | None = Field(
+        default=None,
+        description="what the planner takes for this method and size where nobody asks for another",
+    )
     estimated_seconds: float
     warnings: list[str]
     example: RenderedExample

@@ -30,12 +30,20 @@ class ErrorReport(Document):
 
 
 class Finding(Document):
-    """Something noticed about a run and what to do about it."""
+    """Something noticed about a run, what it rests on, and what to do about it.
+
+    `evidence` are the figures that the message tells of, by name; losses are nats per token, shares go from 0 to 1.
+    `fix` is the recovery as a call.
+    """
 
     code: str
     severity: Literal["info", "warn", "fail"]
     message: str
     recovery: str
+    confidence: Literal["low", "medium", "high"] = "high"
+    cause: str | None = Field(default=None, exclude_if=lambda cause: cause is None)
+    evidence: dict[str, float] = Field(default={}, exclude_if=lambda evidence: not evidence)
+    fix: NextCall | None = Field(default=None, exclude_if=lambda fix: fix is None)
 
 
 class SmokeVerdict(Document):

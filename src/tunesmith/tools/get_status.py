@@ -9,11 +9,11 @@ import anyio
 from pydantic import Field
 
 from tunesmith.diagnosis.findings import RunHistory, diagnose
-from tunesmith.jobs import clock
+from tunesmith.jobs import clock, machine
 from tunesmith.jobs.files import read_document, read_json
 from tunesmith.jobs.snapshot import Snapshot
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.datasets import BuildGoldenSetRequest, CleanDatasetRequest
+from tunesmith.schemas.datasets import BuildGoldenSetRequest, CleanDatasetRequest, DatasetCard
 from tunesmith.schemas.enums import RunState, TrainingMode, Work
 from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.handles import is_handle, work_of
@@ -60,10 +60,10 @@ async def get_status(
     first = workspace.observer.look(run_id)
     if first.state is RunState.QUEUED:
         await anyio.to_thread.run_sync(workspace.executor.requeue_lost, run_id)
-    known = _news(first)
+    known = _news(workspace, first)
     snapshot = first
     if first.state.is_active and wait_s > 0:
-        snapshot = await workspace.wait(run_id, wait_s, until=lambda now: _news(now) != known)
+        snapshot = await workspace.wait(run_id, wait_s, until=lambda now: _news(workspace, now) != known)
     status = status_of(workspace, snapshot)
     if not chart:
         return status
@@ -82,7 +82,7 @@ def status_of(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
     )
 
 
-def _news(snapshot: Snapshot) -> tuple[object, ...]:
+def _news(workspace: Workspace, snapshot: Snapshot) -> tuple[object, ...]:
     """What has to change for a waiting caller to be answered: not each step, but whatever may call for a decision."""
     ledger = snapshot.ledger
     # starting and running are one stretch of waiting for somebody who wants to know how training goes.
@@ -96,7 +96,17 @@ def _news(snapshot: Snapshot) -> tuple[object, ...]:
         len(ledger.evaluations) > 1 and ledger.evaluations[-1][0],
         len(ledger.findings),
         ledger.attempt,
+        _serious(workspace, snapshot),
     )
+
+
+def _serious(workspace: Workspace, snapshot: Snapshot) -> list[str]:
+    """What is found wrong with a run that trains now."""
+    if work_of(snapshot.handle) is not Work.TRAIN or snapshot.state is not RunState.RUNNING:
+        return []
+    request = read_document(snapshot.paths.request, TrainRequest)
+    findings = _findings(workspace, snapshot, request)
+    return [finding.code for finding in findings if finding.severity != "info"]
 
 
 def _run_status(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
@@ -131,7 +141,7 @@ def _run_status(workspace: Workspace, snapshot: Snapshot) -> GetStatusResult:
         accuracy=newest[2] if newest else None,
         tokens_per_s=figures.get("tokens_per_s"),
         peak_memory_bytes=figures.get("peak_memory_bytes"),
-        findings=_findings(snapshot, request),
+        findings=_findings(workspace, snapshot, request),
         smoke=outcome.smoke if outcome else None,
         error=snapshot.error,
         next=_next(snapshot, request, outcome),
@@ -157,28 +167,55 @@ def _elapsed_s(snapshot: Snapshot) -> float | None:
     return max(0.0, end - started)
 
 
-def _findings(snapshot: Snapshot, request: TrainRequest | None) -> list[Finding]:
+def _findings(workspace: Workspace, snapshot: Snapshot, request: TrainRequest | None) -> list[Finding]:
     ledger = snapshot.ledger
     told = [
-        Finding(**{name: str(finding.get(name, "")) for name in ("code", "severity", "message", "recovery")})
+        Finding.model_validate(
+            {name: finding.get(name) or "" for name in ("code", "severity", "message", "recovery")}
+        )
         for finding in ledger.findings
     ]
     if snapshot.doubt:
         told.append(_doubt(snapshot))
     if request is not None and request.mode is TrainingMode.SMOKE:
         return told  # a trial is too short to judge learning by; its own verdict does
+    told += diagnose(history_of(workspace, snapshot))
+    return told
+
+
+def history_of(workspace: Workspace, snapshot: Snapshot) -> RunHistory:
+    """What diagnosis is given of a run."""
+    ledger = snapshot.ledger
     plan = read_document(snapshot.paths.plan, Plan)
-    history = RunHistory(
+    card = (
+        None if plan is None else read_document(workspace.store.handle(plan.dataset_id).result, DatasetCard)
+    )
+    return RunHistory(
         run_id=snapshot.handle,
         state=snapshot.state,
         train=ledger.losses,
         evaluations=[(step, loss) for step, loss, _ in ledger.evaluations if step > 0],
         base_eval_loss=_base_loss(snapshot),
         total_steps=ledger.progress.get("total_steps"),
-        learning_rate=plan.config.learning_rate if plan else None,
-        epochs=plan.config.epochs if plan else None,
+        plan=plan,
+        card=card,
+        gradients=ledger.gradients.points,
+        inputs=ledger.inputs,
+        prompt_use=ledger.prompt_use,
+        figures=ledger.progress,
+        phase=ledger.phase,
+        silent_s=_silent_s(snapshot),
+        error_code=None if snapshot.error is None else snapshot.error.code,
     )
-    return [*told, *diagnose(history)]
+
+
+def _silent_s(snapshot: Snapshot) -> float | None:
+    """Seconds since the last word of a process of this machine; of another one's clock nothing is known."""
+    ledger = snapshot.ledger
+    here = (ledger.worker or {}).get("boot_id") == machine.boot_id()
+    if not snapshot.state.is_active or not here or ledger.last_boot_s is None:
+        return None
+    return max(0.0, clock.boot_s() - ledger.last_boot_s)
 
 
 def _doubt(snapshot: Snapshot) -> Finding:

@@ -20,7 +20,7 @@ from tunesmith.schemas.plans import ConfigureRequest, Fits, Plan
 from tunesmith.training.base_sketch import sketch_base
 from tunesmith.training.facts import measure_rows, read_model_facts
 from tunesmith.training.hardware import this_machine
-from tunesmith.training.learning_rates import usual_rate_warnings
+from tunesmith.training.learning_rates import scaled_learning_rate, usual_rate_warnings
 from tunesmith.training.method_checks import check_method
 from tunesmith.training.model import ResolvedModel, load_tokenizer, resolve_base
 from tunesmith.training.planning import decide
@@ -78,6 +78,7 @@ def run(job: JobContext) -> Plan:
         fit=decision.fit,
         machine=decision.machine,
         remedies=decision.remedies,
+        usual_learning_rate=scaled_learning_rate(request.tuning_method, model.hidden_size, model.parameters),
         estimated_seconds=decision.estimated_seconds,
         warnings=warnings + ([_NO_GOLDEN_SET] if golden is None else []),
         example=show(data.example, tokenizer),

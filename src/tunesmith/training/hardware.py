@@ -113,6 +113,23 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def memory_room() -> int:
+    """The most memory that this process can come to have where it trains: what it has, and what is free."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0]) + int(torch.cuda.memory_reserved())
+    return _available_memory() + _resident_bytes()
+
+
+def _resident_bytes(statm: Path = Path("/proc/self/statm")) -> int:
+    """What this process has of main memory, as Linux tells it; elsewhere nothing."""
+    try:
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def processor_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor multiplies bfloat16 natively, as Linux tells it; elsewhere False."""
     return bool(_BFLOAT16_FLAGS & set(_cpuinfo(cpuinfo, ("flags", "Features")).split()))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
@@ -19,6 +19,7 @@ from tunesmith.training import checkpoints
 from tunesmith.training.dev_loss import DevLoss
 from tunesmith.training.early_stopping import EarlyStopping
 from tunesmith.training.hardware import peak_memory_bytes
+from tunesmith.training.prompt_use import PromptUse
 
 PROGRESS_INTERVAL_S = 0.25
 _SPEED_WINDOW_STEPS = 20
@@ -40,10 +41,19 @@ class Calendar:
         return step == self.total_steps or step % self.save_steps == 0
 
 
+class _Mark(NamedTuple):
+    """The end of a step: boot seconds, and what was seen and waited for until then."""
+
+    boot_s: float
+    tokens: int
+    waited_s: float
+
+
 class Reporter(TrainerCallback):
     """The Trainer logs every step; `evaluate` gives the dev half's figures, or None where there is none.
 
     With `patience` the run ends after so many evaluations without a better loss, and its best weights are kept.
+    `prompt_use` is told half-way and at the end.
     """
 
     def __init__(
@@ -53,16 +63,18 @@ class Reporter(TrainerCallback):
         evaluate: Callable[[Any], DevLoss | None],
         learning_rate: float,
         patience: int | None = None,
+        prompt_use: PromptUse | None = None,
     ) -> None:
         self._job = job
         self._calendar = calendar
         self._evaluate = evaluate
         self._planned_learning_rate = learning_rate
         self._patience = patience
+        self._prompt_use = prompt_use
+        self._looked_at_prompts = False
         self._early_stopping: EarlyStopping | None = None
-        self._steps: deque[tuple[float, int]] = deque(
-            maxlen=_SPEED_WINDOW_STEPS
-        )  # boot seconds, tokens so far
+        self._steps: deque[_Mark] = deque(maxlen=_SPEED_WINDOW_STEPS)
+        self._waited_s = 0.0
         self._losses: deque[float] = deque(maxlen=_LOSS_WINDOW_STEPS)
         self._told_at = -math.inf
         # Followed for its sidecar alone: whoever asks about a run of days must not have to read its whole journal.
@@ -106,10 +118,10 @@ class Reporter(TrainerCallback):
             )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
+        self._mark(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._steps.append((clock.boot_s(), int(state.num_input_tokens_seen)))
+        self._mark(state)
         if self._job.stop_requested() and state.global_step < self._calendar.total_steps:
             self.stopped = True
             control.should_training_stop = True
@@ -140,10 +152,18 @@ class Reporter(TrainerCallback):
         self._job.journal.append("checkpoint", durable=True, step=step)
         self._ledger.refresh()
 
+    def waited_for_data(self, seconds: float) -> None:
+        """Hear how long the trainer waited for its next batch."""
+        self._waited_s += seconds
+
+    def _mark(self, state: Any) -> None:
+        self._steps.append(_Mark(clock.boot_s(), int(state.num_input_tokens_seen), self._waited_s))
+
     def _tell(self, step: int, loss: float, logs: dict[str, Any]) -> None:
         self._told_at = clock.boot_s()
-        (first_at, first_tokens), (last_at, last_tokens) = self._steps[0], self._steps[-1]
-        elapsed = max(last_at - first_at, 1e-9)
+        first, last = self._steps[0], self._steps[-1]
+        elapsed = max(last.boot_s - first.boot_s, 1e-9)
+        gradient = float(logs.get("grad_norm", math.nan))
         seconds_per_step = elapsed / max(1, len(self._steps) - 1)
         self._job.progress(
             step,
@@ -151,7 +171,9 @@ class Reporter(TrainerCallback):
             loss=loss,
             learning_rate=float(logs.get("learning_rate", 0.0)),
             epoch=float(logs.get("epoch", 0.0)),
-            tokens_per_s=(last_tokens - first_tokens) / elapsed,
+            tokens_per_s=(last.tokens - first.tokens) / elapsed,
+            data_wait=min(1.0, (last.waited_s - first.waited_s) / elapsed),
+            grad_norm=gradient if math.isfinite(gradient) else None,
             eta_s=(self._calendar.total_steps - step) * seconds_per_step,
             peak_memory_bytes=peak_memory_bytes(),
         )
@@ -165,6 +187,12 @@ class Reporter(TrainerCallback):
         self._job.journal.append("evaluated", step=step, eval_loss=figures.loss, accuracy=figures.accuracy)
         if self._early_stopping is not None:
             self._early_stopping.evaluated(step, figures.loss)
+        half_way = not self._looked_at_prompts and 2 * step >= self._calendar.total_steps
+        if self._prompt_use is not None and (
+            half_way or self.ended_early or step == self._calendar.total_steps
+        ):
+            self._looked_at_prompts = True
+            self._prompt_use.tell(self._job, step, model)
 
     def diverged(self, step: int) -> TrainingDiverged:
         """The error for a loss that is not a number."""

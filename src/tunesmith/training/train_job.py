@@ -28,11 +28,13 @@ from tunesmith.training.failures import (
     spare_memory,
     training_failures,
 )
-from tunesmith.training.hardware import use_one_accelerator
+from tunesmith.training.hardware import memory_room, use_one_accelerator
 from tunesmith.training.inputs import Inputs, load_base, read_inputs
 from tunesmith.training.ladder import at_the_foot, largest_pass, standing, step_down, tell_step_down
 from tunesmith.training.methods import attach
 from tunesmith.training.panels import draw_panels
+from tunesmith.training.prompt_use import prompt_use_of
+from tunesmith.training.rendering import NO_LOSS
 from tunesmith.training.reporting import Calendar, Reporter
 
 
@@ -66,6 +68,7 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
     job.phase("reading the data")
     inputs = read_inputs(job.store, plan)
     _tell_rows(job, inputs)
+    _tell_inputs(job, inputs)
     config = standing(plan.config, read_events(job.paths.journal))
     while True:
         _stop_if_asked(job)
@@ -95,13 +98,17 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
     model = load_base(inputs, plan)
     base_eval_loss = _base_eval_loss(job, model, inputs)
     _tell_ends(job, model, config, inputs)
+    prompt_use = prompt_use_of(inputs.dev, config.max_length)
+    prompt_use.score_base(model)
     model = attach(model, config, inputs.end_ids)
 
     def evaluate(model: Any) -> DevLoss | None:
         return dev_loss(model, inputs.dev, lambda _: None) if inputs.dev else None
 
     calendar = Calendar(config.total_steps, config.eval_steps, config.save_steps)
-    reporter = Reporter(job, calendar, evaluate, config.learning_rate, config.early_stopping_patience)
+    reporter = Reporter(
+        job, calendar, evaluate, config.learning_rate, config.early_stopping_patience, prompt_use
+    )
     resume_from = checkpoints.begin(job.paths, job.attempt, job.scratch, _continued(job))
     job.phase("training" if resume_from is None else f"training, from step {resume_from.step} on")
     with running_out(TrainingOutOfMemory):
@@ -198,6 +205,21 @@ def _tell_ends(job: JobContext, model: Any, config: PlanConfig, inputs: Inputs) 
             message=f"{what}: its row of the vocabulary is trained along, or the answers would never end.",
             recovery="Nothing has to be done. The adapter holds that row too (trainable_token_indices).",
         )
+
+
+def _tell_inputs(job: JobContext, inputs: Inputs) -> None:
+    """What diagnosis wants to know of the rows, and the memory that the training may take."""
+    rows, ends = inputs.train.rows, set(inputs.tokenizer.all_special_ids)
+    job.journal.append(
+        "inputs",
+        rows=len(rows),
+        tokens=sum(len(row.input_ids) for row in rows),
+        loss_tokens=sum(len(row.labels) - row.labels.count(NO_LOSS) for row in rows),
+        ended_rows=sum(row.labels[-1] in ends for row in rows),
+        cut_rows=inputs.train.truncated,
+        vocabulary=len(inputs.tokenizer),
+        memory_bytes=memory_room(),
+    )
 
 
 def _stop_if_asked(job: JobContext) -> None:

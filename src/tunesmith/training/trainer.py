@@ -127,6 +127,7 @@ class _Trainer(SFTTrainer):
             pad_token_id=tokenizer.pad_token_id,
         )
         self.threads = Threads(hidden_size, most_tokens)
+        self._reporter = reporter
         cheapen_dropout(model)
         fuse_gelu(model)
         super().__init__(
@@ -164,6 +165,13 @@ class _Trainer(SFTTrainer):
                 loss = loss + self.router_aux_loss_coef * self._answer_loss.auxiliary / len(step.passes)
         self.accelerator.backward(loss)
         return loss.detach()
+
+    def get_batch_samples(self, *arguments: Any, **keywords: Any) -> Any:
+        """The rows of the next step; the reporter hears how long they took to come."""
+        began = clock.boot_s()
+        batches = super().get_batch_samples(*arguments, **keywords)
+        self._reporter.waited_for_data(clock.boot_s() - began)
+        return batches
 
     def _get_num_items_in_batch(self, batch_samples: list[StepBatch], device: Any) -> None:
         """A step counts its own."""

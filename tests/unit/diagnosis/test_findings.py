@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.written_runs import plan_with
 from tunesmith.diagnosis.effect import fell, rose
 from tunesmith.diagnosis.findings import RunHistory, diagnose
 from tunesmith.schemas.enums import RunState
@@ -45,8 +46,13 @@ TABLE: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a healthy run under way", {}, []),
     ("nothing known yet", {"train": [], "total_steps": None}, []),
     ("a healthy finished run", {"state": DONE, "base_eval_loss": 3.0, "evaluations": curve(2.0, 1.95)}, []),
-    ("a loss that is no number", {"train": curve(2.0, math.nan)}, ["diverged"]),
-    ("a held-out loss that is no number", {"evaluations": curve(math.inf)}, ["diverged"]),
+    ("a loss that is no number", {"train": curve(2.0, math.nan)}, ["not_a_number"]),
+    ("a held-out loss that is no number", {"evaluations": curve(math.inf)}, ["not_a_number"]),
+    (
+        "a run that failed of it",
+        {"state": RunState.FAILED, "error_code": "training_diverged"},
+        ["not_a_number"],
+    ),
     ("a loss that climbs and stays up", {"train": EXPLODING}, ["diverged"]),
     ("one bad step at the end", {"train": SPIKING}, []),
     ("jitter of a loss near zero", {"train": TINY_AT_LAST}, []),
@@ -119,8 +125,8 @@ def test_overfitting_names_the_step_to_stop_at_and_how_to_stop_what_still_runs()
 
 
 def test_a_known_learning_rate_becomes_the_one_to_try() -> None:
-    diverged = diagnose(history(train=EXPLODING, learning_rate=2e-4))[0]
-    flat = diagnose(history(train=FLAT, learning_rate=2e-4))[0]
+    diverged = diagnose(history(train=EXPLODING, plan=plan_with(learning_rate=2e-4)))[0]
+    flat = diagnose(history(train=FLAT, plan=plan_with(learning_rate=2e-4)))[0]
 
     assert "learning_rate=5.0e-05" in diverged.recovery
     assert "learning_rate=4.0e-04" in flat.recovery
@@ -129,7 +135,7 @@ def test_a_known_learning_rate_becomes_the_one_to_try() -> None:
 def test_a_run_that_was_too_short_is_told_how_many_epochs_to_ask_for() -> None:
     evaluations = curve(3, 2.5, 2.2, 2.0, every=25)
 
-    known = diagnose(history(state=DONE, evaluations=evaluations, epochs=3.0))[0]
+    known = diagnose(history(state=DONE, evaluations=evaluations, plan=plan_with(epochs=3.0)))[0]
     unknown = diagnose(history(state=DONE, evaluations=evaluations))[0]
 
     assert "epochs=6" in known.recovery

@@ -78,6 +78,8 @@ def test_everything_that_a_ledger_holds_comes_back_from_the_sidecar(paths):
     with paths.journal.open("a") as file:
         file.write('{"event": "claimed", "attempt": 2, "boot": 5.0, "host_pid": 7, "device": "cpu"}\n')
         file.write('{"event": "started", "attempt": 2, "boot": 6.0, "pid": 8, "birth": "9"}\n')
+        file.write('{"event": "inputs", "attempt": 2, "rows": 9, "tokens": 90}\n')
+        file.write('{"event": "prompt_use", "attempt": 2, "step": 5, "own_loss": 1.0}\n')
         file.write('{"event": "phase", "attempt": 2, "phase": "saving", "boot": 7.0}\n')
         file.write('{"event": "exited", "attempt": 2, "returncode": 1, "oom_kills": 1}\n')
         report = '{"code": "x", "message": "y", "recovery": "z"}'
