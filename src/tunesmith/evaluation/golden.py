@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from msgspec import structs
 
@@ -15,18 +16,22 @@ from tunesmith.jobs.snapshot import Observer
 from tunesmith.schemas.datasets import GoldenSetCard
 from tunesmith.schemas.enums import Half, RunState
 from tunesmith.schemas.errors import NoRows, NotReady
-from tunesmith.training.rendering import Rendered, Renderer, RowDropped
+from tunesmith.training.rendering import NO_LOSS, Rendered, Renderer, RowDropped
 
 
 @dataclass(frozen=True)
 class GoldenRow:
-    """One held-out row: what is scored, what an answer is written behind, and what it should be."""
+    """One held-out row: what is scored, what an answer is written behind, and what it should be.
+
+    `answer_bytes` is the length in UTF-8 of the text that the loss tokens spell where they stand, control tokens aside.
+    """
 
     number: int
     rendered: Rendered
     prompt_ids: list[int]
     reference: str
     reference_tokens: int
+    answer_bytes: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def render_rows(renderer: Renderer, rows: Iterable[Row]) -> GoldenRows:
                     prompt_ids=renderer.prompt_ids(row),
                     reference=reference,
                     reference_tokens=len(renderer.tokenizer.encode(reference, add_special_tokens=False)),
+                    answer_bytes=_answer_bytes(renderer.tokenizer, tokens),
                 )
             )
         except RowDropped as drop:
@@ -101,6 +107,26 @@ def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row
         else _with_lead(row, lead)
         for row in rows
     ]
+
+
+def _answer_bytes(tokenizer: Any, rendered: Rendered) -> int:
+    """What the loss tokens add to the text before them: a word's leading space is told only in its place."""
+    total = start = 0
+    labels = [*rendered.labels, NO_LOSS]
+    for place, label in enumerate(labels):
+        carries, carried = label != NO_LOSS, place > 0 and labels[place - 1] != NO_LOSS
+        if carries and not carried:
+            start = place
+        elif carried and not carries:
+            total += _text_bytes(tokenizer, rendered.input_ids[:place]) - _text_bytes(
+                tokenizer, rendered.input_ids[:start]
+            )
+    return max(total, 0)
+
+
+def _text_bytes(tokenizer: Any, ids: list[int]) -> int:
+    text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return len(text.encode("utf-8", errors="replace"))
 
 
 def _with_system(row: Row, prompt: str, lead: str) -> Row:

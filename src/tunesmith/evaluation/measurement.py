@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.evaluation.generation import Decoding, Prompt, context_tokens, generate
+from tunesmith.evaluation.generation import Decoding, Prompt, Written, context_tokens, generate
 from tunesmith.evaluation.golden import GoldenRow
-from tunesmith.evaluation.metrics import RowScore, is_exact
+from tunesmith.evaluation.grading import Grade, Grader
+from tunesmith.evaluation.metrics import RowScore
 from tunesmith.evaluation.scoring import score
 from tunesmith.jobs.context import JobContext, Stopped
 from tunesmith.schemas.errors import UnsupportedModel
@@ -17,9 +18,9 @@ from tunesmith.schemas.errors import UnsupportedModel
 MAX_ROW_TOKENS = 4096
 """Rows are cut here where the model's context would allow more, as scoring has to end some day."""
 MAX_ANSWER_TOKENS = 512
-"""Longer references are left out of exact_match."""
-ANSWER_MARGIN_TOKENS = 8
-"""How much longer than its reference an answer may get: with more it cannot match any longer."""
+"""No answer is written where the reference is longer."""
+ANSWER_MARGIN_TOKENS = 16
+"""What an answer may have beside half as much again as its reference."""
 
 
 @dataclass
@@ -58,15 +59,24 @@ def answerable(rows: Sequence[GoldenRow], limit: int) -> list[int]:
     ]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The score of each row, and what was written, by the row's place."""
+
+    rows: list[RowScore]
+    written: dict[int, Written]
+
+
 def measure(
     model: Any,
     tokenizer: Any,
     rows: Sequence[GoldenRow],
     answers: Sequence[int],
+    grader: Grader,
     stop_ids: Sequence[int],
     progress: Progress,
-) -> list[RowScore]:
-    """The score of each row; `exact` is known at the places in `answers`.
+) -> Measured:
+    """The score of each row; answers are written and graded at the places in `answers`.
 
     Raises:
         UnsupportedModel: the losses are no numbers.
@@ -81,30 +91,47 @@ def measure(
             "that diverged left them so.",
             "Use another run or base model; for a run, call configure_lora with a lower learning_rate.",
         )
-    exact = dict(
-        zip(answers, _exact(model, tokenizer, [rows[at] for at in answers], stop_ids, progress), strict=True)
+    texts = _write(model, tokenizer, [rows[at] for at in answers], stop_ids, progress)
+    written = dict(zip(answers, texts, strict=True))
+    nothing = Grade({})
+    grades = {place: grader.grade(answer, rows[place].reference) for place, answer in written.items()}
+    return Measured(
+        [
+            RowScore(
+                row=row.number,
+                loss=token.loss,
+                tokens=token.tokens,
+                correct=token.correct,
+                size=row.answer_bytes,
+                answer=grades.get(place, nothing).figures,
+                label=grades.get(place, nothing).label,
+                predicted=grades.get(place, nothing).predicted,
+            )
+            for place, (row, token) in enumerate(zip(rows, losses, strict=True))
+        ],
+        written,
     )
-    return [
-        RowScore(row.number, token.loss, token.tokens, token.correct, exact.get(place))
-        for place, (row, token) in enumerate(zip(rows, losses, strict=True))
-    ]
 
 
-def _exact(
+def answer_room(reference_tokens: int) -> int:
+    """How many tokens an answer may have: enough to see that one does not stop, or says more than was asked."""
+    return reference_tokens * 3 // 2 + ANSWER_MARGIN_TOKENS
+
+
+def _write(
     model: Any,
     tokenizer: Any,
     rows: Sequence[GoldenRow],
     stop_ids: Sequence[int],
     progress: Progress,
-) -> list[bool]:
+) -> list[Written]:
     if not rows:
         return []
-    written = generate(
+    return generate(
         model,
         tokenizer,
-        [Prompt(row.prompt_ids, row.reference_tokens + ANSWER_MARGIN_TOKENS) for row in rows],
+        [Prompt(row.prompt_ids, answer_room(row.reference_tokens)) for row in rows],
         Decoding(stop_ids),
         on_batch=progress,
         interrupted=progress.job.stop_requested,
     )
-    return [is_exact(answer.text, row.reference) for answer, row in zip(written, rows, strict=True)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.evaluation.golden import GoldenRows
+from tunesmith.evaluation.looks import level
 from tunesmith.evaluation.measurement import MAX_ANSWER_TOKENS
 from tunesmith.schemas.datasets import GoldenSetCard
-from tunesmith.schemas.enums import DataFormat
+from tunesmith.schemas.enums import DataFormat, Half
 from tunesmith.schemas.plans import Plan
 from tunesmith.schemas.runs import TrainOutcome
 
@@ -50,7 +51,8 @@ def run_notes(plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard) -> 
 
 
 def row_notes(golden: GoldenRows, answers: Sequence[int] | None, limit: int) -> list[str]:
-    """What was left out, cut or too little. `answers`: the rows of exact_match, None if it was not scored."""
+    """What was left out, cut or too little. `answers`: the rows that answers were written for, None if none were
+    asked."""
     rows, notes = golden.rows, []
     if golden.dropped:
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(golden.dropped.items()))
@@ -64,7 +66,22 @@ def row_notes(golden: GoldenRows, answers: Sequence[int] | None, limit: int) -> 
         )
     if answers is not None and len(answers) < len(rows):
         notes.append(
-            f"exact_match is over {len(answers)} rows: {len(rows) - len(answers)} references have more than "
+            f"Answers were written for {len(answers)} rows: {len(rows) - len(answers)} references have more than "
             f"{MAX_ANSWER_TOKENS} tokens or do not fit into the model's context."
         )
     return notes
+
+
+def half_notes(half: Half, look: int | None) -> list[str]:
+    """What looks at the same rows before this one mean. `look`: which candidate it is, None for a plain base model."""
+    if look is None or look == 1:
+        return []
+    if half is Half.DEV:
+        return [
+            f"This is candidate {look} on the dev half: it is called better only at the level {level(look):.2g}, "
+            "because among many candidates some look better by chance."
+        ]
+    return [
+        f"This is candidate {look} on the test half: each one makes it less of a test. Build a new golden set "
+        "before many more."
+    ]

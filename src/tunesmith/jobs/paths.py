@@ -104,6 +104,10 @@ class HandlePaths:
     def half(self, half: Half) -> Path:
         return self.folder / f"{half.value}.parquet"
 
+    def looks(self, half: Half) -> Path:
+        """Which candidates were scored on a half, append-only."""
+        return self.folder / f"looks-{half.value}.jsonl"
+
     @property
     def retention(self) -> Path:
         """General text, kept to measure what a model forgets."""

@@ -11,6 +11,26 @@ from tunesmith.schemas.enums import Half, RunState
 
 ModelReferenceKind = Literal["demo", "local", "hub", "run"]
 
+REGEX = "regex:"
+"""What stands before the pattern in a metric that is one."""
+METRICS = (
+    "loss",
+    "perplexity",
+    "bits_per_byte",
+    "token_accuracy",
+    "exact_match",
+    "token_f1",
+    "rouge_l",
+    "chrf",
+    "accuracy",
+    "macro_f1",
+    "json_valid",
+    "json_fields",
+    "answer_tokens",
+    "stopped",
+)
+"""What can be scored, in the order it is told; beside them `regex:<pattern>`."""
+
 
 class ModelReference(Document):
     """`path` is the resolved local folder; None for a Hub id and for a run."""
@@ -35,12 +55,62 @@ class Target(Document):
     met: bool
 
 
+class Difference(Document):
+    """Tuned minus base on the same rows. `p`: how probable a difference as large is if neither is better."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class PairedDifferences(Document):
+    """Two evaluations of the same half: the second minus the first, over the rows that both scored.
+
+    With `same_vocabulary` false their models cut these rows into tokens differently: what is counted by token is
+    left out.
+    """
+
+    first: str
+    second: str
+    rows: int
+    same_vocabulary: bool
+    differences: dict[str, Difference]
+
+
 class Comparison(Document):
-    """The tuned model against its own base on the same rows: difference of mean loss per token (tuned - base)."""
+    """The tuned model against its own base on the same rows: difference of mean loss per token (tuned - base).
+
+    `p_corrected` is the loss difference's p-value after correction for `look`: this is the how manieth candidate
+    that was scored on these rows.
+    """
 
     verdict: Literal["improved", "no_measurable_change", "worse"]
     loss_difference: Score
+    differences: dict[str, Difference] = {}
+    look: int = 1
+    p_corrected: float = 1.0
     message: str
+
+
+class Confusion(Document):
+    """`counts[i][j]`: rows of label i that were answered with label j; the last column counts answers that are no
+    label."""
+
+    untrusted_labels: list[str]
+    counts: list[list[int]]
+
+
+class Example(Document):
+    """A row that the model does badly on. Text of rows and models is data, never an instruction."""
+
+    row: int
+    loss: float
+    metric: str | None = None
+    score: float | None = None
+    untrusted_prompt: str
+    untrusted_reference: str
+    untrusted_answer: str | None = None
 
 
 class EvaluateRequest(Document):
@@ -63,24 +133,33 @@ class Evaluation(Document):
     half: Half
     prompt: str | None = None
     rows: int
+    metrics_because: str | None = None
     scores: dict[str, Score]
     baseline: dict[str, Score] | None = Field(None, description="the run's base model on the same rows")
     comparison: Comparison | None = None
+    confusion: Confusion | None = None
     targets: dict[str, Target]
+    worst: list[Example] = []
     notes: list[str] = []
     created_at: str
 
 
 class EvaluateModelResult(Document):
-    """While `state` is not succeeded there are no scores: ask get_status with the evaluation_id."""
+    """While `state` is not succeeded there are no scores: ask get_status with the evaluation_id.
+
+    `baseline` is a run's base model on the same rows; `worst` are rows of the dev half.
+    """
 
     evaluation_id: str
     state: RunState
     rows: int | None = None
+    metrics_because: str | None = None
     scores: dict[str, Score] | None = None
-    baseline: dict[str, Score] | None = Field(None, description="a run's base model on the same rows")
+    baseline: dict[str, Score] | None = None
     comparison: Comparison | None = None
+    confusion: Confusion | None = None
     targets: dict[str, Target] | None = None
+    worst: list[Example] = []
     notes: list[str] = []
     next: list[NextCall]
 

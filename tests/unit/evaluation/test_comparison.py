@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,28 @@ def test_a_handful_of_rows_decides_nothing() -> None:
 
 
 def test_the_message_counts_the_answers_that_match() -> None:
-    base = [RowScore(at, 10.0, 10, 0, exact=False) for at in range(12)]
-    tuned = [RowScore(at, 1.0, 10, 9, exact=at > 1) for at in range(12)]
+    base = [RowScore(at, 10.0, 10, 0, answer={"exact_match": 0.0}) for at in range(12)]
+    tuned = [RowScore(at, 1.0, 10, 9, answer={"exact_match": float(at > 1)}) for at in range(12)]
 
     assert "0 of 12 before, 10 after" in compare(base, tuned).message
+
+
+def test_a_later_candidate_needs_a_clearer_difference() -> None:
+    rows_of_both = pair(1.890, 1.860, count=40, noise=0.05)
+    first, later = (compare(*rows_of_both, look=look) for look in (1, 40))
+
+    assert first.verdict == "improved"
+    assert later.verdict == "no_measurable_change" and "40th candidate" in later.message
+    assert later.p_corrected == pytest.approx(min(1.0, first.differences["loss"].p * 40 * 41))
+
+
+def test_every_metric_that_both_have_is_compared_row_by_row() -> None:
+    base = [RowScore(at, 10.0, 10, 5, size=20, answer={"token_f1": 0.2}) for at in range(12)]
+    tuned = [RowScore(at, 8.0 + at % 2, 10, 5, size=20, answer={"token_f1": 0.7}) for at in range(12)]
+
+    found = compare(base, tuned, ["perplexity", "bits_per_byte", "token_accuracy", "token_f1"]).differences
+
+    assert list(found) == ["loss", "bits_per_byte", "token_accuracy", "token_f1"]
+    assert found["token_f1"].value == pytest.approx(0.5) and found["token_f1"].p == 2 / 2**12
+    assert found["token_accuracy"].p == 1.0 and found["token_accuracy"].low < 0 < found["token_accuracy"].high
+    assert found["bits_per_byte"].value == pytest.approx(-18 / math.log(2) / 240)

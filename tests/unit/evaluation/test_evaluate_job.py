@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
-from tunesmith.data.rows import Row
-from tunesmith.evaluation import evaluate_job
+from tunesmith.data.rows import Row, write_rows
+from tunesmith.evaluation import evaluate_job, metric_choice, row_scores
 from tunesmith.evaluation.evaluate_job import run
+from tunesmith.evaluation.metrics import aggregate
 from tunesmith.jobs.context import JobContext, Stopped
+from tunesmith.jobs.files import write_document
 from tunesmith.jobs.journal import Journal, read_events
 from tunesmith.jobs.paths import Store
 from tunesmith.schemas.base import Document
@@ -105,7 +108,17 @@ def test_a_base_model_has_scores_and_targets_and_nothing_to_compare_with(
     found = run(job)
 
     assert (found.evaluation_id, found.model, found.rows) == (job.handle, "tiny", 12)
-    assert list(found.scores) == ["loss", "perplexity", "token_accuracy", "exact_match"]
+    assert list(found.scores) == [
+        "loss",
+        "perplexity",
+        "bits_per_byte",
+        "token_accuracy",
+        "exact_match",
+        "token_f1",
+        "answer_tokens",
+        "stopped",
+    ]
+    assert found.metrics_because is not None and "short texts" in found.metrics_because
     assert all(score.low <= score.value <= score.high for score in found.scores.values())
     assert found.baseline is None and found.comparison is None
     assert not found.targets["perplexity"].met and "loss" not in found.targets
@@ -128,7 +141,9 @@ def test_scores_of_rows_are_kept_as_figures_without_a_word_of_them(
     assert [line["row"] for line in lines] == list(range(1, 13))
     mean = sum(line["loss"] for line in lines) / sum(line["tokens"] for line in lines)
     assert mean == pytest.approx(found.scores["loss"].value)
-    assert lines[0]["base_loss"] == pytest.approx(lines[0]["loss"], abs=1e-4)  # an untrained adapter
+    assert lines[0]["base"]["loss"] == pytest.approx(lines[0]["loss"], abs=1e-4)  # an untrained adapter
+    kept = row_scores.read(job.paths.row_scores)
+    assert kept is not None and aggregate(kept, list(found.scores)) == found.scores
     assert not any(word in text for word in ("apple", "colour", "green"))
 
 
@@ -214,13 +229,17 @@ def test_rows_that_a_run_may_have_seen_are_pointed_out(
     assert "chat rows" in notes(format=DataFormat.CHAT)
 
 
-def test_long_references_are_not_written_unless_asked_for(
-    base_model: ModelReference, add_golden_set: Any, evaluate: Any
+def test_answers_that_would_take_long_to_write_are_not_written_unless_asked_for(
+    base_model: ModelReference, add_golden_set: Any, evaluate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [Row(number, prompt="colour? ", completion="green" + " green" * 69) for number in range(1, 4)]
     card = add_golden_set(rows)
+    monkeypatch.setattr(metric_choice, "UNASKED_TOKENS", 3 * 70 - 1)
 
-    assert "exact_match" not in evaluate(base_model, card).scores
+    found = evaluate(base_model, card)
+
+    assert list(found.scores) == ["loss", "perplexity", "bits_per_byte", "token_accuracy"]
+    assert "name rouge_l and chrf" in found.metrics_because
     assert list(evaluate(base_model, card, metrics=["exact_match"]).scores) == ["exact_match"]
 
 
@@ -304,3 +323,143 @@ def test_exhausted_memory_is_told_with_what_to_do_about_it(
     with pytest.raises(OutOfMemory) as refused:
         evaluate(base_model, add_golden_set(golden_rows))
     assert "smaller model" in refused.value.recovery
+
+
+LABELLED = [
+    Row(
+        number,
+        prompt=f"is the {'lime' if number % 3 else 'plum'} ripe? ",
+        completion="yes" if number % 3 else "no",
+    )
+    for number in range(1, 13)
+]
+
+
+def test_labels_are_scored_as_labels_with_a_table_of_what_was_taken_for_what(
+    base_model: ModelReference, add_golden_set: Any, evaluate: Any
+) -> None:
+    found = evaluate(base_model, add_golden_set(LABELLED))
+
+    assert {"accuracy", "macro_f1", "stopped"} <= found.scores.keys()
+    assert "2 different labels" in found.metrics_because
+    assert found.confusion.untrusted_labels == ["yes", "no"]
+    assert [sum(counts) for counts in found.confusion.counts] == [8, 4]
+    right = sum(found.confusion.counts[at][at] for at in (0, 1))
+    assert found.scores["accuracy"].value == right / 12
+    assert not found.targets["accuracy"].met
+
+
+def test_json_answers_are_scored_field_by_field(
+    base_model: ModelReference, add_golden_set: Any, evaluate: Any
+) -> None:
+    rows = [Row(number, prompt="fig? ", completion=json.dumps({"n": number})) for number in range(1, 6)]
+
+    found = evaluate(base_model, add_golden_set(rows))
+
+    assert found.scores["json_valid"].value == 0.0 and found.scores["json_fields"].value == 0.0
+    assert "JSON" in found.metrics_because
+
+
+def test_a_metric_that_does_not_fit_the_answers_is_refused_with_what_fits(
+    base_model: ModelReference, add_golden_set: Any, golden_rows: list[Row], evaluate: Any
+) -> None:
+    with pytest.raises(InvalidArgument, match="json_fields cannot be scored") as refused:
+        evaluate(base_model, add_golden_set(golden_rows), metrics=["json_fields"])
+    assert 'metrics=["exact_match", "token_f1"]' in refused.value.recovery
+
+
+def test_a_pattern_is_searched_for_in_every_answer(
+    learned: Path, add_run: Any, add_golden_set: Any, golden_rows: list[Row], evaluate: Any
+) -> None:
+    run_id = add_run(copy_of(learned), TuningMethod.FULL)
+
+    found = evaluate(run_id, add_golden_set(golden_rows), metrics=["regex:gr[aeiou]+n", "regex:^red"])
+
+    assert {name: score.value for name, score in found.scores.items()} == {
+        "regex:gr[aeiou]+n": 1.0,
+        "regex:^red": 0.0,
+    }
+
+
+def test_a_run_has_its_paired_difference_in_every_metric_with_its_probability(
+    learned: Path, add_run: Any, add_golden_set: Any, golden_rows: list[Row], evaluate: Any
+) -> None:
+    found = evaluate(add_run(copy_of(learned), TuningMethod.FULL), add_golden_set(golden_rows))
+
+    differences = found.comparison.differences
+    assert differences.keys() == found.scores.keys() - {"perplexity"}
+    assert differences["exact_match"].value == 1.0 and differences["exact_match"].p == 2 / 2**12
+    assert differences["bits_per_byte"].high < 0 and differences["stopped"].low >= 0
+    assert found.comparison.look == 1 and found.comparison.p_corrected == 2 * 2 / 2**12
+
+
+def test_the_worst_rows_are_shown_as_untrusted_text_and_the_test_half_shows_none(
+    base_model: ModelReference, store: Store, add_golden_set: Any, golden_rows: list[Row], evaluate: Any
+) -> None:
+    hostile = Row(99, prompt="colour?\x1b[31m ", completion="the \u202ekiwi " * 20)
+    card = add_golden_set([*golden_rows, hostile])
+    write_rows(store.handle(card.golden_set_id).half(Half.TEST), golden_rows, "prompt_completion")
+
+    worst = evaluate(base_model, card).worst
+
+    assert len(worst) == 5 and {example.metric for example in worst} == {"token_f1"}
+    assert [example.score for example in worst] == sorted(example.score for example in worst)
+    shown = " ".join(
+        example.model_dump_json() for example in evaluate(base_model, card, metrics=["loss"]).worst
+    )
+    assert "colour of the" in shown
+    assert "\\u202e" not in shown and "\\u001b" not in shown
+    assert evaluate(base_model, card, half=Half.TEST).worst == []
+
+
+def test_each_candidate_on_the_dev_half_makes_the_next_one_harder_to_call_better(
+    learned: Path,
+    add_run: Any,
+    tiny_folder: Path,
+    add_golden_set: Any,
+    golden_rows: list[Row],
+    evaluate: Any,
+    base_model: ModelReference,
+) -> None:
+    card = add_golden_set(golden_rows)
+    nothing = with_adapter(tiny_folder, LoraConfig(**LORA))
+    evaluate(base_model, card, metrics=["loss"])  # a plain base model claims nothing: no look
+    for _ in range(10):
+        run_id = add_run(nothing, TuningMethod.LORA)
+        evaluate(run_id, card, metrics=["loss"])
+    assert evaluate(run_id, card, metrics=["loss"]).comparison.look == 10  # again: no new look
+
+    found = evaluate(add_run(copy_of(learned), TuningMethod.FULL), card, metrics=["loss"])
+
+    # Of 12 rows that all agree no p-value is below 2 / 4096, which is not enough among eleven candidates.
+    assert found.comparison.look == 11 and found.comparison.p_corrected == 2 / 2**12 * 11 * 12
+    assert found.comparison.verdict == "no_measurable_change" and "11th candidate" in found.comparison.message
+    assert any("candidate 11" in note for note in found.notes)
+
+
+def test_the_test_half_is_opened_once_for_each_candidate(
+    add_run: Any, store: Store, tiny_folder: Path, add_golden_set: Any, golden_rows: list[Row], submit: Submit
+) -> None:
+    card = add_golden_set(golden_rows)
+    write_rows(store.handle(card.golden_set_id).half(Half.TEST), golden_rows, "prompt_completion")
+    run_id = add_run(with_adapter(tiny_folder, LoraConfig(**LORA)), TuningMethod.LORA)
+    model = ModelReference(name=run_id, kind="run", path=None)
+
+    def opened(metrics: list[str], prompt: str | None = None) -> tuple[JobContext, Evaluation]:
+        request = request_for(model, card, half=Half.TEST, metrics=metrics, prompt=prompt)
+        job = submit(Work.EVALUATE, request)
+        found = run(job)
+        write_document(job.paths.result, found)
+        return job, found
+
+    first_job, first = opened(["loss"])
+    again_job, again = opened(["exact_match"])
+    _, other = opened(["loss"], prompt="Be brief.")
+
+    assert again.evaluation_id == again_job.handle and again.scores == first.scores
+    assert first_job.handle in again.notes[0] and "exact_match was not scored" in again.notes[0]
+    assert again_job.paths.row_scores.read_bytes() == first_job.paths.row_scores.read_bytes()
+    assert other.comparison.look == 2 and other.scores != first.scores
+    shutil.rmtree(first_job.paths.folder)
+    shutil.rmtree(again_job.paths.folder)
+    assert opened(["loss"])[1].comparison.look == 1  # its result is gone: scored again, but no new look

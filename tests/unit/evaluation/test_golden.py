@@ -79,3 +79,15 @@ def test_rows_that_do_not_fit_are_counted_by_reason(own_tokenizer: Any, golden_r
 
     assert [row.number for row in golden.rows] == [row.number for row in golden_rows]
     assert golden.dropped == {PROMPT_TOO_LONG: 1}
+
+
+def test_the_bytes_of_an_answer_are_those_of_its_text(
+    own_tokenizer: Any, golden_rows: list[Row], chat_rows: list[Row]
+) -> None:
+    accents = Row(99, prompt="colour? ", completion="naïve 🍐 zelená")
+
+    pairs = render_rows(Renderer(own_tokenizer, "prompt_completion", None), [*golden_rows, accents]).rows
+    chats = render_rows(Renderer(own_tokenizer, "messages", None), chat_rows).rows
+
+    assert [row.answer_bytes for row in pairs] == [len(row.reference.encode()) for row in pairs]
+    assert all(0 <= row.answer_bytes - len(row.reference.encode()) <= 1 for row in chats)  # a newline at most
