@@ -19,6 +19,7 @@ from tunesmith.evaluation.metric_choice import Choice, choose_metrics, require_k
 from tunesmith.evaluation.metrics import RowScore, aggregate, targets
 from tunesmith.evaluation.notes import half_notes, row_notes, run_notes
 from tunesmith.evaluation.opened import opened_before
+from tunesmith.evaluation.side_effects import findings, retention_of, retention_rows
 from tunesmith.evaluation.subject import load_subject
 from tunesmith.evaluation.worst import worst_examples
 from tunesmith.jobs import clock
@@ -26,7 +27,7 @@ from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import write_bytes
 from tunesmith.schemas.enums import Half
 from tunesmith.schemas.errors import EmptyMask, InvalidArgument
-from tunesmith.schemas.evaluations import Confusion, EvaluateRequest, Evaluation
+from tunesmith.schemas.evaluations import Confusion, EvaluateRequest, Evaluation, Retention
 from tunesmith.training.failures import training_failures
 from tunesmith.training.rendering import Renderer
 
@@ -70,15 +71,20 @@ def _evaluate(job: JobContext) -> Evaluation:
     grader = Grader(choice.metrics, [rows[place].reference for place in answers])
     stops = sorted({*stop_ids(subject.model, subject.tokenizer), *renderer.stop_ids()})
 
+    general = [] if subject.plan is None else retention_rows(job.store, card, subject.tokenizer, limit)
     passes = 1 if subject.plan is None else 2
-    progress = Progress(job, passes * (len(rows) + len(answers)))
+    progress = Progress(job, passes * (len(rows) + len(answers) + len(general)))
     job.phase("scoring the model" if subject.plan is None else "scoring the tuned model")
     tuned = measure(subject.model, subject.tokenizer, rows, answers, grader, stops, progress)
+    kept = measure(subject.model, subject.tokenizer, general, [], grader, stops, progress).rows
     base: list[RowScore] | None = None
+    retention: Retention | None = None
     if subject.plan is not None:
         job.phase("scoring its base on the same rows")
         with subject.base(subject.plan) as model:
             base = measure(model, subject.tokenizer, rows, answers, grader, stops, progress).rows
+            before = measure(model, subject.tokenizer, general, [], grader, stops, progress).rows
+        retention = retention_of(before, kept)
 
     write_bytes(job.paths.row_scores, row_scores.to_bytes(tuned.rows, base))
     look = _look(job, request)
@@ -96,6 +102,10 @@ def _evaluate(job: JobContext) -> Evaluation:
         scores=scores,
         baseline=None if base is None else aggregate(base, choice.metrics),
         comparison=comparison,
+        retention=retention,
+        findings=[]
+        if base is None
+        else findings(job.store, subject, card, stored, base, tuned.rows, retention),
         confusion=_confusion(tuned, grader),
         targets=targets(scores, None if comparison is None else comparison.verdict == "improved"),
         # What is seen of the test half is no longer held out, so its rows are not shown.

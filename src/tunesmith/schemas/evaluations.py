@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tunesmith.schemas.base import SCHEMA_VERSION, Document, NextCall
 from tunesmith.schemas.enums import Half, RunState
+from tunesmith.schemas.runs import Finding
 
 ModelReferenceKind = Literal["demo", "local", "hub", "run"]
 
@@ -64,20 +65,6 @@ class Difference(Document):
     p: float
 
 
-class PairedDifferences(Document):
-    """Two evaluations of the same half: the second minus the first, over the rows that both scored.
-
-    With `same_vocabulary` false their models cut these rows into tokens differently: what is counted by token is
-    left out.
-    """
-
-    first: str
-    second: str
-    rows: int
-    same_vocabulary: bool
-    differences: dict[str, Difference]
-
-
 class Comparison(Document):
     """The tuned model against its own base on the same rows: difference of mean loss per token (tuned - base).
 
@@ -91,6 +78,15 @@ class Comparison(Document):
     look: int = 1
     p_corrected: float = 1.0
     message: str
+
+
+class Retention(Document):
+    """Losses in nats per token on general text that the training was not about, before and after it."""
+
+    rows: int
+    base: float
+    tuned: float
+    difference: Difference
 
 
 class Confusion(Document):
@@ -137,6 +133,8 @@ class Evaluation(Document):
     scores: dict[str, Score]
     baseline: dict[str, Score] | None = Field(None, description="the run's base model on the same rows")
     comparison: Comparison | None = None
+    retention: Retention | None = None
+    findings: list[Finding] = []
     confusion: Confusion | None = None
     targets: dict[str, Target]
     worst: list[Example] = []
@@ -157,6 +155,8 @@ class EvaluateModelResult(Document):
     scores: dict[str, Score] | None = None
     baseline: dict[str, Score] | None = None
     comparison: Comparison | None = None
+    retention: Retention | None = None
+    findings: list[Finding] = []
     confusion: Confusion | None = None
     targets: dict[str, Target] | None = None
     worst: list[Example] = []

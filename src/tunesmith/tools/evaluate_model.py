@@ -75,6 +75,8 @@ def result_of(workspace: Workspace, snapshot: Snapshot) -> EvaluateModelResult:
         scores=found.scores,
         baseline=found.baseline,
         comparison=found.comparison,
+        retention=found.retention,
+        findings=found.findings,
         confusion=found.confusion,
         targets=found.targets,
         worst=found.worst,
@@ -132,6 +134,13 @@ def describe(result: EvaluateModelResult) -> str:
         lines.append(f"Its base: {_scores(result.baseline)}.")
     if result.comparison is not None:
         lines.append(f"Verdict: {result.comparison.verdict}. {result.comparison.message}")
+    if result.retention is not None:
+        kept = result.retention
+        lines.append(
+            f"General text ({kept.rows} rows): loss {kept.base:.3f} before, {kept.tuned:.3f} after "
+            f"(difference {kept.difference.low:+.3f} to {kept.difference.high:+.3f})."
+        )
+    lines += [f"{finding.severity}: {finding.message} {finding.recovery}" for finding in result.findings]
     for name, target in (result.targets or {}).items():
         lines.append(f"Target {name} {target.goal}: {'met' if target.met else 'not met'}.")
     if result.confusion is not None:
