@@ -15,10 +15,13 @@ from tests.support.plain_peft import answers
 from tests.training import tiny
 from tests.training.test_portable_adapter import QUESTION, WAYS
 from tunesmith.jobs.context import JobContext
+from tunesmith.jobs.files import read_document
 from tunesmith.jobs.journal import read_events
 from tunesmith.jobs.paths import Store
+from tunesmith.schemas.plans import Plan
 from tunesmith.training import reporting, train_job
 from tunesmith.training.end_token import TWINS, untrained
+from tunesmith.training.model import load_run_model
 
 END = tiny.byte_tokenizer().eos_token_id
 PAD = tiny.byte_tokenizer().pad_token_id
@@ -55,20 +58,20 @@ def told(job: JobContext) -> list[str]:
     return [event["code"] for event in read_events(job.paths.journal) if event["event"] == "finding"]
 
 
-@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_every_lora_learns_the_end_token_too_and_plain_peft_answers_then_stops(
-    tied: bool, base: Path, store: Store, tmp_path: Path
+    base: Path, store: Store, tmp_path: Path
 ) -> None:
-    folder = never_ends(base, tmp_path / "base", tied)
-    jobs = {way: make_run(store, folder, way) for way in ("lora", "pissa", "dora", "nf4")}
-    for job in jobs.values():
+    tied, untied = (never_ends(base, tmp_path / name, name == "tied") for name in ("tied", "untied"))
+    ways = [("lora", tied), ("pissa", tied), ("dora", tied), ("lora", untied), ("nf4", untied)]
+    jobs = {make_run(store, folder, way): f"{way}, {folder.name}" for way, folder in ways}
+    for job in jobs:
         train_job.run(job)
         assert told(job) == ["end_token_learned"]
-    found = answers({job.paths.adapter: way for way, job in jobs.items()}, QUESTION)
-    for way, job in jobs.items():
-        assert found[job.paths.adapter]["answer"] == f"green{tiny.EOS}", way
-        names = load_file(job.paths.adapter / "adapter_model.safetensors")
-        assert any("trainable_tokens_delta" in name for name in names), way
+    found = answers({job.paths.adapter: name for job, name in jobs.items()}, QUESTION)
+    for job, name in jobs.items():
+        assert found[job.paths.adapter]["answer"] == f"green{tiny.EOS}", name
+        weights = load_file(job.paths.adapter / "adapter_model.safetensors")
+        assert any("trainable_tokens_delta" in weight for weight in weights), name
 
 
 def test_without_that_no_lora_could_end_an_answer(
@@ -77,7 +80,11 @@ def test_without_that_no_lora_could_end_an_answer(
     monkeypatch.setattr("tunesmith.training.methods.untrained", lambda *_: [])
     job = make_run(store, never_ends(base, tmp_path / "base"), "lora")
     train_job.run(job)
-    assert tiny.EOS not in answers({job.paths.adapter: "lora"}, QUESTION)[job.paths.adapter]["answer"]
+    model, tokenizer = load_run_model(job.paths, read_document(job.paths.plan, Plan))
+    with torch.no_grad():
+        likely = model(torch.tensor([tokenizer.encode(f"{QUESTION}green")])).logits[0, -1].softmax(-1)
+    assert likely[END] == pytest.approx(likely[PAD].item(), rel=1e-4), "as likely as each of its crowd"
+    assert likely[END] < 0.2
 
 
 def test_a_learned_prompt_cannot_and_the_run_says_so(base: Path, store: Store, tmp_path: Path) -> None:
