@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,10 +60,10 @@ def generate(
 ) -> list[Written]:
     """What the model writes behind each prompt, in the order of `prompts`.
 
-    Prompts of different lengths are padded on the left. A model that learned a prompt or a prefix is given
-    prompts of one length at a time, because padding would stand between what it learned and the prompt. Drawn
-    tokens come from `seed` + the prompt's place in the list, one prompt at a time. An empty prompt starts
-    from the end-of-text token.
+    Prompts are batched by the length that their answers may have, then by their own, and padded on the left. A
+    model that learned a prompt or a prefix is given prompts of one length at a time, because padding would stand
+    between what it learned and the prompt. Drawn tokens come from `seed` + the prompt's place in the list, one
+    prompt at a time. An empty prompt starts from the end-of-text token.
 
     `on_batch` is told after each batch how many prompts were in it; once `interrupted` says so the batch
     under way ends early and `on_batch`, which is then called, should raise.
@@ -86,7 +87,10 @@ def generate(
 
     written: dict[int, Written] = {}
     with _own_decoding(model):
-        for batch in batches(sorted(range(len(ids)), key=lambda index: len(ids[index])), fits):
+        order = sorted(
+            range(len(ids)), key=lambda index: (0 if apart else _rounded(limits[index]), len(ids[index]))
+        )
+        for batch in batches(order, fits):
             torch.manual_seed(decoding.seed + batch[0])
             new = _continue(
                 model,
@@ -100,6 +104,12 @@ def generate(
                 written[index] = _written(tokenizer, tokens[: limits[index]], decoding.stop_ids)
             on_batch(len(batch))
     return [written[index] for index in range(len(prompts))]
+
+
+def _rounded(limit: int) -> int:
+    """The limit in steps of a factor of the square root of 2: a batch is written until its longest answer ends, so
+    that answers of like length belong together; among them, prompts of like length."""
+    return math.ceil(2 * math.log2(max(1, limit)))
 
 
 def context_tokens(model: Any) -> int:
