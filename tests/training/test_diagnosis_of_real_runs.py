@@ -76,6 +76,7 @@ def test_what_a_run_learns_from_and_how_it_goes_is_in_its_journal(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_planted_fault_is_found_and_eight_of_ten_proposals_help(by_task: dict[str, Lane]) -> None:
     told = outcomes(by_task, cases(USUAL), fix=True)
     assert [outcome.case.name for outcome in told if not outcome.found] == []
@@ -85,6 +86,7 @@ def test_every_planted_fault_is_found_and_eight_of_ten_proposals_help(by_task: d
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_no_sound_run_of_twenty_gets_a_serious_finding(by_task: dict[str, Lane]) -> None:
     told = outcomes(by_task, sound(), fix=False)
     assert {one.case.name: one.serious for one in told if one.serious} == {}
