@@ -40,15 +40,15 @@ def kept_subject(store: Store, reference: ModelReference) -> Subject:
 
 def _stamp(store: Store, reference: ModelReference) -> _Stamp:
     """Name, size and time of each file that the model is read from; a Hub id and the demo never change while kept."""
-    folders = []
     if reference.kind == "run":
         paths = store.handle(reference.name)
-        folders = [paths.adapter, paths.plan]
-    elif reference.path is not None:
-        folders = [Path(reference.path)]
-    files = [
-        file for folder in folders for file in ([folder] if folder.is_file() else sorted(folder.rglob("*")))
-    ]
-    return tuple(
-        (str(file), status.st_size, status.st_mtime_ns) for file in files for status in (file.stat(),)
-    )
+        entries = [paths.plan, *_beside(paths.adapter)]
+    else:
+        entries = [] if reference.path is None else _beside(Path(reference.path))
+    there = [entry for entry in entries if entry.exists()]
+    return tuple((str(entry), (status := entry.stat()).st_size, status.st_mtime_ns) for entry in there)
+
+
+def _beside(folder: Path) -> list[Path]:
+    """What stands in the folder, and not what lies below: it may be anybody's home."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []

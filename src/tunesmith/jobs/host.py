@@ -207,9 +207,8 @@ class Host:
         attempt = max(1, snapshot.ledger.attempt)
         journal = Journal(snapshot.paths.journal, attempt)
         if self._is_stopped(snapshot):
-            if (
-                snapshot.state is RunState.QUEUED
-            ):  # a lease beside an empty journal would look as if that were lost
+            if snapshot.state is RunState.QUEUED:
+                # Before the lease is taken: one beside an empty journal would look as if the journal were lost.
                 journal.append("claimed", durable=True, host_pid=os.getpid(), device=None)
             lease = Lease.acquire(snapshot.paths.lease)
             if lease is None:
@@ -347,9 +346,8 @@ class Host:
             del self._jobs[job.handle]
             try:
                 seen = self._observer.look(job.handle)
-                if (
-                    code == EXIT_UNUSED and seen.ledger.worker is None
-                ):  # it left while it was being given this
+                if code == EXIT_UNUSED and seen.ledger.worker is None:
+                    # It left while it was being given this, which another process begins.
                     self._warming[job.handle] = job.tenant
                     continue
                 self._settle(seen)

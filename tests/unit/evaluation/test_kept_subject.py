@@ -67,3 +67,23 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(store: Any, folder:
     with pytest.raises(TunesmithError):
         kept_subject(store, local(folder))
     assert module._kept == []
+
+
+def test_what_lies_below_a_models_folder_or_leads_nowhere_is_not_looked_at(store: Any, folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "nowhere").symlink_to(folder / "gone")
+    first = kept_subject(store, local(folder))
+    (folder / "below" / "more").mkdir()
+    deep = folder / "below" / "more" / "file"
+    deep.write_text("one")
+    again = kept_subject(store, local(folder))
+    deep.write_text("another")
+    assert kept_subject(store, local(folder)) is again
+    assert first.name == again.name
+
+
+def test_a_folder_that_is_gone_is_told_as_such(store: Any, folder: Path) -> None:
+    kept_subject(store, local(folder))
+    shutil.rmtree(folder)
+    with pytest.raises(TunesmithError):
+        kept_subject(store, local(folder))
