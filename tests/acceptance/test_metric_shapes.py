@@ -63,3 +63,38 @@ async def test_a_prompt_is_a_candidate_of_which_the_test_half_is_opened_once(sha
         assert again["scores"] == first["scores"] and first["evaluation_id"] in again["notes"][0]
         misspelt = await talk.error("evaluate_model", **asked, metrics=["rouge"])
         assert "did you mean rouge_l?" in misspelt
+
+
+async def test_prompts_that_cannot_be_tried_are_refused_with_what_to_change(shared_store):
+    async with talk_to(shared_store) as talk:
+        gold = await golden_set(talk, shared_store, "prose")
+
+        async def refused(**asked):
+            return await talk.error("evaluate_model", model="demo", golden_set_id=gold, **asked)
+
+        no_field = await refused(variants=[{"system": "Be exact."}, {"template": "Q: {question}"}])
+        assert no_field.startswith("invalid_argument: variants[1].template has no field {prompt}")
+        assert "prompt is short for one variant" in await refused(prompt="x", variants=[{"few_shot": 1}])
+        assert "cannot be searched on the test half" in await refused(
+            half="test", variants=[{}, {"few_shot": 1}]
+        )
+        assert "few_shot=32 is more than can be shown" in await refused(variants=[{"few_shot": 32}])
+        assert "variants.0.shots" in await refused(variants=[{"shots": 2}])
+
+
+async def test_a_search_over_prompts_ends_with_one_table_of_what_scores_and_costs_what(shared_store):
+    async with talk_to(shared_store) as talk:
+        gold = await golden_set(talk, shared_store, "labels")
+        variants = [{"few_shot": 2}, {"system": "Answer with a colour."}, {"template": "Order: {prompt}"}]
+
+        found = await talk(
+            "evaluate_model", model="demo", golden_set_id=gold, variants=variants, metrics=["loss"]
+        )
+
+        assert found["search"]["rungs"] == [{"variants": 3, "rows": 8}, {"variants": 2, "rows": 15}]
+        assert found["rows"] == 15 and found["comparison"]["look"] == 1
+        hard, base = sorted(found["leaderboard"]["entries"], key=lambda entry: entry["kind"], reverse=True)
+        assert (hard["kind"], base["kind"]) == ("hard_prompt", "base")
+        assert hard["variant"] == found["variant"] and "difference" in hard and "difference" not in base
+        assert hard["cost"]["prompt_tokens"] > base["cost"]["prompt_tokens"]
+        assert hard["cost"]["making_tokens"] == found["search"]["tokens"] > base["cost"]["making_tokens"] == 0

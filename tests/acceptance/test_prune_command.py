@@ -368,7 +368,6 @@ def test_a_run_that_is_being_evaluated_stays(store):
         model=ModelReference(kind="run", name=run.handle, path=None),
         golden_set_id=new_handle(Work.BUILD_GOLDEN_SET),
         half=Half.DEV,
-        prompt=None,
         metrics=[],
     )
     submission.create(store, evaluation, request)

@@ -297,6 +297,29 @@ def read_rows(path: Path) -> list[Row]:
     return list(iter_rows(path))
 
 
+def row_count(path: Path) -> int:
+    """How many rows are stored. Raises as `iter_rows`."""
+    return sum(piece.rows for piece in row_groups(path))
+
+
+def pick_rows(path: Path, places: Iterable[int]) -> list[Row]:
+    """The stored rows at these places (from 0), in the order of `places`; the others are not unpacked.
+
+    Raises as `iter_rows`; a place where no row is, is passed over.
+    """
+    wanted = list(places)
+    looked_for = sorted(set(wanted))
+    found: dict[int, Row] = {}
+    start = 0
+    for table in iter_tables(path):
+        here = [place for place in looked_for if start <= place < start + len(table)]
+        found.update(
+            zip(here, rows_of(table.take(pa.array([at - start for at in here]))), strict=True) if here else ()
+        )
+        start += len(table)
+    return [found[place] for place in wanted if place in found]
+
+
 def fingerprint(rows: Iterable[Row]) -> str:
     """sha256 over the rows' digests, in order. Row numbers, extras and notes do not count."""
     digest = hashlib.sha256()

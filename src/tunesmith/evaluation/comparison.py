@@ -1,10 +1,11 @@
-"""A tuned model against its own base on the very same rows: better, worse, or no difference worth naming.
+"""A tuned model against its own base, or a prompt against none, on the very same rows: better, worse, or no difference
+worth naming.
 
 It is called better (or worse) when all of this holds:
 
-   the interval of the difference of losses per token lies on one side of zero,
+   the interval of the difference lies on one side of zero,
    chance alone would hardly give as much, even after as many looks at these rows (`significance`, `looks`), and
-   the loss changed by as much as matters (`diagnosis.effect`).
+   the loss, where it decides, changed by as much as matters (`diagnosis.effect`).
 
 Below ten rows nothing is called either.
 """
@@ -12,37 +13,59 @@ Below ten rows nothing is called either.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tunesmith.diagnosis.effect import fell, relative_change, rose
 from tunesmith.evaluation.looks import ALPHA, corrected
-from tunesmith.evaluation.metrics import RowScore, differences
+from tunesmith.evaluation.metrics import LOWER_IS_BETTER, RowScore, aggregate, differences
 from tunesmith.schemas.evaluations import Comparison, Difference, Score
 
 MIN_ROWS = 10
 
 
+@dataclass(frozen=True)
+class Sides:
+    """What is compared, in words: in full, and short beside a figure."""
+
+    base: str
+    tuned: str
+    base_figure: str
+    tuned_figure: str
+
+
+RUN_AND_BASE = Sides("its base", "the tuned model", "base", "tuned")
+WITH_AND_WITHOUT = Sides("the same model without it", "the model behind this prompt", "without", "with it")
+
+
 def compare(
-    base: Sequence[RowScore], tuned: Sequence[RowScore], metrics: Sequence[str] = (), look: int = 1
+    base: Sequence[RowScore],
+    tuned: Sequence[RowScore],
+    metrics: Sequence[str] = (),
+    look: int = 1,
+    *,
+    by: str = "loss",
+    sides: Sides = RUN_AND_BASE,
 ) -> Comparison:
-    """The verdict over the same rows in the same order, by the loss; `metrics` are those whose differences are told.
+    """The verdict over the same rows in the same order, by the metric `by`; `metrics` are those whose differences are
+    told.
 
     `look` says the how manieth candidate this is on these rows.
     """
-    tokens = sum(row.tokens for row in tuned)
-    found = differences(base, tuned, [*dict.fromkeys(("loss", *metrics))])
-    loss = found["loss"]
-    before, after = sum(row.loss for row in base) / tokens, sum(row.loss for row in tuned) / tokens
-    p = corrected(loss.p, look)
-    verdict, why = _judge(before, after, loss, p, look, len(tuned))
+    found = differences(base, tuned, [*dict.fromkeys(("loss", by, *metrics))])
+    loss, decides = found["loss"], found[by]
+    before, after = (aggregate(rows, [by])[by].value for rows in (base, tuned))
+    p = corrected(decides.p, look)
+    verdict, why = _judge(by, before, after, decides, p, look, len(tuned), sides)
+    change = f"{relative_change(before, after):+.1%}, " if by == "loss" else ""
     figures = (
-        f"The loss per token went from {before:.3f} (base) to {after:.3f} (tuned) on the same {len(tuned)} "
-        "rows: "
-        f"{relative_change(before, after):+.1%}, difference {loss.value:+.3f} with 95 % interval "
-        f"{loss.low:+.3f} to {loss.high:+.3f}; without any real difference chance gives as much with "
-        f"probability {_probability(loss.p)}."
+        f"{'The loss per token' if by == 'loss' else by} went from {before:.3f} ({sides.base_figure}) to {after:.3f} "
+        f"({sides.tuned_figure}) on the same {len(tuned)} rows: {change}difference {decides.value:+.3f} with 95 % "
+        f"interval {decides.low:+.3f} to {decides.high:+.3f}; without any real difference chance gives as much with "
+        f"probability {_probability(decides.p)}."
     )
     return Comparison(
+        by=by,
         verdict=verdict,
         loss_difference=Score(value=loss.value, low=loss.low, high=loss.high),
         differences=found,
@@ -53,13 +76,20 @@ def compare(
 
 
 def _judge(
-    before: float, after: float, loss: Difference, p: float, look: int, rows: int
+    by: str,
+    before: float,
+    after: float,
+    difference: Difference,
+    p: float,
+    look: int,
+    rows: int,
+    sides: Sides,
 ) -> tuple[Literal["improved", "no_measurable_change", "worse"], str]:
     if rows < MIN_ROWS:
-        return "no_measurable_change", f"{rows} rows are too few to tell the tuned model from its base."
-    if loss.low <= 0 <= loss.high or loss.p > ALPHA:
+        return "no_measurable_change", f"{rows} rows are too few to tell {sides.tuned} from {sides.base}."
+    if difference.low <= 0 <= difference.high or difference.p > ALPHA:
         return "no_measurable_change", (
-            "No measurable change: the tuned model differs from its base by no more than the choice of "
+            f"No measurable change: {sides.tuned} differs from {sides.base} by no more than the choice of "
             "rows explains."
         )
     if p > ALPHA:
@@ -67,13 +97,15 @@ def _judge(
             f"No measurable change: it is the {_ordinal(look)} candidate on these rows, and among so many one "
             f"looks this good by chance (corrected probability {_probability(p)})."
         )
-    if loss.high < 0 and fell(before, after):
-        return "improved", "The tuned model is measurably better than its base."
-    if loss.low > 0 and rose(before, after):
-        return "worse", "The tuned model is measurably worse than its base."
-    return "no_measurable_change", (
-        "No meaningful change: the difference is steady over the rows, but below the 1 % that would matter."
-    )
+    is_lower = difference.high < 0
+    if by == "loss" and not (fell(before, after) if is_lower else rose(before, after)):
+        return "no_measurable_change", (
+            "No meaningful change: the difference is steady over the rows, but below the 1 % that would matter."
+        )
+    better = is_lower == (by in LOWER_IS_BETTER)
+    subject = sides.tuned[:1].upper() + sides.tuned[1:]
+    told = f"{subject} is measurably {'better' if better else 'worse'} than {sides.base}."
+    return ("improved" if better else "worse"), told
 
 
 def _answers(base: Sequence[RowScore], tuned: Sequence[RowScore]) -> str:

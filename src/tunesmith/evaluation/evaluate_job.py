@@ -6,30 +6,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tunesmith.data.rows import Row
 from tunesmith.evaluation import row_scores
 from tunesmith.evaluation.between import best_so_far, standing
 from tunesmith.evaluation.classification import confusion
-from tunesmith.evaluation.comparison import compare
-from tunesmith.evaluation.generation import stop_ids
-from tunesmith.evaluation.golden import GoldenRow, GoldenRows, put_before, read_half, render_rows
+from tunesmith.evaluation.comparison import RUN_AND_BASE, WITH_AND_WITHOUT, compare
+from tunesmith.evaluation.dev_split import deciding_rows
+from tunesmith.evaluation.examiner import Examiner
+from tunesmith.evaluation.golden import read_half
 from tunesmith.evaluation.grading import Grader
+from tunesmith.evaluation.leaderboard import leaderboard
 from tunesmith.evaluation.looks import candidate_of, record_look
-from tunesmith.evaluation.measurement import Measured, Progress, answerable, measure, row_limit
-from tunesmith.evaluation.metric_choice import Choice, choose_metrics, require_known
+from tunesmith.evaluation.metric_choice import require_known
 from tunesmith.evaluation.metrics import RowScore, aggregate, targets
-from tunesmith.evaluation.notes import half_notes, row_notes, run_notes
+from tunesmith.evaluation.notes import half_notes, row_notes, run_notes, variant_notes
 from tunesmith.evaluation.opened import opened_before
-from tunesmith.evaluation.side_effects import findings, retention_of, retention_rows
-from tunesmith.evaluation.subject import load_subject
+from tunesmith.evaluation.prompt_search import goal_of, search_prompts
+from tunesmith.evaluation.side_effects import findings
+from tunesmith.evaluation.sides import measure_sides
+from tunesmith.evaluation.subject import Subject, load_subject
 from tunesmith.evaluation.worst import worst_examples
 from tunesmith.jobs import clock
 from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import write_bytes
-from tunesmith.schemas.enums import Half
-from tunesmith.schemas.errors import EmptyMask, InvalidArgument
-from tunesmith.schemas.evaluations import Confusion, EvaluateRequest, Evaluation, Retention
+from tunesmith.schemas.datasets import GoldenSetCard
+from tunesmith.schemas.evaluations import (
+    CandidateKind,
+    Comparison,
+    Confusion,
+    EvaluateRequest,
+    Evaluation,
+    PromptSearch,
+    PromptVariant,
+)
 from tunesmith.training.failures import training_failures
-from tunesmith.training.rendering import Renderer
 
 
 def run(job: JobContext) -> Evaluation:
@@ -38,7 +48,8 @@ def run(job: JobContext) -> Evaluation:
     Rows are rendered whole, as far as the model's context goes, whatever `max_length` the training had: so
     runs with different plans are scored on the same tokens. A candidate (a run, or any model behind a prompt) is
     put on the half's record of looks before its scores are told; the test half is opened once for each, and asked
-    again it answers with what came out then.
+    again it answers with what came out then. Of several prompts the best is searched for on the exploring rows of the
+    dev half; prompts are judged on its deciding rows alone (see `dev_split`).
 
     Raises:
         InvalidArgument: an unknown metric, or one that does not fit the data.
@@ -60,119 +71,122 @@ def _evaluate(job: JobContext) -> Evaluation:
         return known
     job.phase("loading the model")
     subject = load_subject(job.store, request.model)
-    limit = row_limit(subject.model)
-    renderer = Renderer(subject.tokenizer, card.row_kind, limit)
-    golden = render_rows(renderer, put_before(renderer, stored, request.prompt) if request.prompt else stored)
-    rows = _require_rows(golden, request, limit)
-    choice = choose_metrics(
-        request.metrics, [row.reference for row in rows], [row.reference_tokens for row in rows]
-    )
-    answers = _answerable(rows, choice, limit)
-    grader = Grader(choice.metrics, [rows[place].reference for place in answers])
-    stops = sorted({*stop_ids(subject.model, subject.tokenizer), *renderer.stop_ids()})
+    examiner = Examiner(job, subject, card, stored, request.metrics, request.variants)
+    search = None
+    if len(request.variants) > 1:
+        job.phase(f"searching {len(request.variants)} prompts")
+        goal = goal_of(request.metrics)
+        variant, search = search_prompts(job, examiner, card, request.variants, goal)
+        request = request.model_copy(update={"variants": [variant]})
+    return _evaluation(job, request, card, stored, examiner, search)
 
-    general = [] if subject.plan is None else retention_rows(job.store, card, subject.tokenizer, limit)
-    passes = 1 if subject.plan is None else 2
-    progress = Progress(job, passes * (len(rows) + len(answers) + len(general)))
-    job.phase("scoring the model" if subject.plan is None else "scoring the tuned model")
-    tuned = measure(subject.model, subject.tokenizer, rows, answers, grader, stops, progress)
-    kept = measure(subject.model, subject.tokenizer, general, [], grader, stops, progress).rows
-    base: list[RowScore] | None = None
-    retention: Retention | None = None
-    if subject.plan is not None:
-        job.phase("scoring its base on the same rows")
-        with subject.base(subject.plan) as model:
-            base = measure(model, subject.tokenizer, rows, answers, grader, stops, progress).rows
-            before = measure(model, subject.tokenizer, general, [], grader, stops, progress).rows
-        retention = retention_of(before, kept)
 
-    write_bytes(job.paths.row_scores, row_scores.to_bytes(tuned.rows, base))
+def _evaluation(
+    job: JobContext,
+    request: EvaluateRequest,
+    card: GoldenSetCard,
+    stored: Sequence[Row],
+    examiner: Examiner,
+    search: PromptSearch | None,
+) -> Evaluation:
+    """Scores of the one variant, or of the bare model, that is in the request."""
+    subject, metrics = examiner.subject, examiner.choice.metrics
+    sides = measure_sides(job, examiner, request.variant, card, searched=search is not None)
+    write_bytes(job.paths.row_scores, row_scores.to_bytes(*sides.whole))
+    deciding = deciding_rows((row.number for row in stored), card.golden_set_id, request.half)
+    judged = deciding if request.variant is not None or search is not None else None
+    tuned, base = sides.scores(judged)
     look = _look(job, request)
-    scores = aggregate(tuned.rows, choice.metrics)
-    comparison = None if base is None else compare(base, tuned.rows, choice.metrics, look or 1)
-    notes = [] if subject.plan is None else run_notes(subject.plan, subject.outcome, card)
-    return Evaluation(
+    comparison = None
+    if base is not None:
+        words = RUN_AND_BASE if sides.is_run_and_base else WITH_AND_WITHOUT
+        by = "loss" if request.variant is None else goal_of(request.metrics)
+        comparison = compare(base, tuned, metrics, look or 1, by=by, sides=words)
+    scores = aggregate(tuned, metrics)
+    plan = subject.plan
+    found = Evaluation(
         evaluation_id=job.handle,
         model=subject.name,
         golden_set_id=request.golden_set_id,
         half=request.half,
-        prompt=request.prompt,
-        rows=len(rows),
-        metrics_because=choice.because,
+        kind=_kind(subject, request.variant),
+        base_model=subject.name if plan is None else plan.config.base_model,
+        variant=request.variant,
+        search=search,
+        cost=sides.cost(search),
+        baseline_cost=sides.baseline_cost,
+        rows=len(tuned),
+        metrics_because=examiner.choice.because,
         scores=scores,
-        baseline=None if base is None else aggregate(base, choice.metrics),
+        baseline=None if base is None else aggregate(base, metrics),
         comparison=comparison,
-        retention=retention,
-        findings=[]
-        if base is None
-        else findings(job.store, subject, card, stored, base, tuned.rows, retention),
-        confusion=_confusion(tuned, grader),
-        targets=targets(scores, None if comparison is None else comparison.verdict == "improved"),
-        # What is seen of the test half is no longer held out, so its rows are not shown.
-        worst=worst_examples(subject.tokenizer, rows, tuned.rows, tuned.written, choice.metrics)
-        if request.half is Half.DEV
+        retention=sides.retention,
+        findings=findings(job.store, subject, card, stored, base, tuned, sides.retention)
+        if base is not None and sides.is_run_and_base
         else [],
+        confusion=_confusion(tuned, examiner.grader),
+        targets=targets(scores, _loss_fell(comparison)),
+        # What is seen of rows that decide is no longer held out.
+        worst=worst_examples(
+            subject.tokenizer,
+            sides.given.rows,
+            sides.tuned.rows,
+            sides.tuned.written,
+            metrics,
+            frozenset(row.number for row in stored) - deciding,
+        ),
         notes=[
-            *notes,
-            *row_notes(golden, answers if choice.written else None, limit),
+            *([] if plan is None else run_notes(plan, subject.outcome, card)),
+            *row_notes(
+                sides.given.golden, sides.given.answers if examiner.choice.written else None, examiner.limit
+            ),
+            *variant_notes(request, search, len(tuned)),
             *half_notes(request.half, look),
             *_standing(job, request, tuned, look),
         ],
         created_at=clock.timestamp(),
     )
+    board = leaderboard(job.store, found, *sides.whole, deciding)
+    return found.model_copy(update={"leaderboard": board})
 
 
-def _require_rows(golden: GoldenRows, request: EvaluateRequest, limit: int) -> list[GoldenRow]:
-    if not golden.rows:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(golden.dropped.items()))
-        raise EmptyMask(
-            f"None of the rows of {request.golden_set_id} can be given to the model within {limit} tokens "
-            f"({reasons}).",
-            "Use a model with a longer context, or build a golden set of shorter rows.",
-        )
-    return golden.rows
+def _loss_fell(comparison: Comparison | None) -> bool | None:
+    """None where nothing says so."""
+    return None if comparison is None or comparison.by != "loss" else comparison.verdict == "improved"
 
 
-def _answerable(rows: Sequence[GoldenRow], choice: Choice, limit: int) -> list[int]:
-    """Places of the rows that answers are written for; none where every metric is read."""
-    if not choice.written:
-        return []
-    places = answerable(rows, limit)
-    if not places:
-        raise InvalidArgument(
-            f"No answer can be written for {', '.join(choice.written)}: every reference is too long, "
-            f"or does not fit behind its prompt into {limit} tokens.",
-            'Call evaluate_model with metrics=["loss", "bits_per_byte"].',
-        )
-    return places
+def _kind(subject: Subject, variant: PromptVariant | None) -> CandidateKind:
+    if subject.plan is not None:
+        return "soft_prompt" if subject.plan.config.tuning_method.is_prompt_learning else "tuned"
+    return "base" if variant is None else "hard_prompt"
 
 
 def _look(job: JobContext, request: EvaluateRequest) -> int | None:
     """Which candidate on this half it is; None for a plain base model, of which nothing is claimed."""
-    if request.model.kind != "run" and not request.prompt:
+    if request.model.kind != "run" and request.variant is None:
         return None
     job.check_current()
     path = job.store.handle(request.golden_set_id).looks(request.half)
-    return record_look(path, candidate_of(request.model, request.prompt), job.handle, request.model.name)
+    return record_look(path, candidate_of(request.model, request.variant), job.handle, request.model.name)
 
 
-def _standing(job: JobContext, request: EvaluateRequest, tuned: Measured, look: int | None) -> list[str]:
+def _standing(
+    job: JobContext, request: EvaluateRequest, tuned: Sequence[RowScore], look: int | None
+) -> list[str]:
     """How a candidate compares with the best one before it on these rows."""
     if look is None:
         return []
-    candidate = candidate_of(request.model, request.prompt)
+    candidate = candidate_of(request.model, request.variant)
     best = best_so_far(job.store, request.golden_set_id, request.half, candidate)
-    told = None if best is None else standing(job.store, *best, tuned.rows, look)
+    told = None if best is None else standing(job.store, *best, tuned, look)
     return [] if told is None else [told]
 
 
-def _confusion(measured: Measured, grader: Grader) -> Confusion | None:
+def _confusion(rows: Sequence[RowScore], grader: Grader) -> Confusion | None:
     if grader.labels is None:
         return None
     known = [
-        (row.label, row.predicted)
-        for row in measured.rows
-        if row.label is not None and row.predicted is not None
+        (row.label, row.predicted) for row in rows if row.label is not None and row.predicted is not None
     ]
     pairs = np.array(known, dtype=np.int64)
     return confusion(pairs[:, 0], pairs[:, 1], grader.labels.names)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from msgspec import structs
-
-from tunesmith.data.rows import Message, Row, read_rows
+from tunesmith.data.rows import Row, read_rows
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.snapshot import Observer
@@ -90,25 +88,6 @@ def render_rows(renderer: Renderer, rows: Iterable[Row]) -> GoldenRows:
     return GoldenRows(rendered, dict(dropped))
 
 
-def put_before(renderer: Renderer, rows: Sequence[Row], prompt: str) -> list[Row]:
-    """The rows with `prompt` before each row's own: in a chat as (part of) its system message, else as text.
-
-    Text is set off by an empty line, unless `prompt` ends in white space of its own. Where a chat template
-    refuses or ignores system messages, the text goes before the first message.
-    """
-    lead = prompt if prompt[-1:].isspace() else f"{prompt}\n\n"
-    chats = [row for row in rows if renderer.is_chat(row)]
-    with_system = bool(chats) and _takes_system(renderer, chats[0], _with_system(chats[0], prompt, lead))
-    return [
-        structs.replace(row, prompt=lead + row.prompt)
-        if not renderer.is_chat(row)
-        else _with_system(row, prompt, lead)
-        if with_system
-        else _with_lead(row, lead)
-        for row in rows
-    ]
-
-
 def _answer_bytes(tokenizer: Any, rendered: Rendered) -> int:
     """What the loss tokens add to the text before them: a word's leading space is told only in its place."""
     total = start = 0
@@ -127,21 +106,3 @@ def _answer_bytes(tokenizer: Any, rendered: Rendered) -> int:
 def _text_bytes(tokenizer: Any, ids: list[int]) -> int:
     text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return len(text.encode("utf-8", errors="replace"))
-
-
-def _with_system(row: Row, prompt: str, lead: str) -> Row:
-    if row.messages[0].role == "system":
-        return _with_lead(row, lead)
-    return structs.replace(row, messages=(Message("system", prompt), *row.messages))
-
-
-def _with_lead(row: Row, lead: str) -> Row:
-    first = row.messages[0]
-    return structs.replace(row, messages=(replace(first, content=lead + first.content), *row.messages[1:]))
-
-
-def _takes_system(renderer: Renderer, row: Row, row_with_system: Row) -> bool:
-    try:
-        return renderer.prompt_ids(row_with_system) != renderer.prompt_ids(row)
-    except RowDropped:
-        return False

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from tunesmith.jobs import clock
 from tunesmith.jobs.files import fsync_folder, storage_errors
-from tunesmith.schemas.evaluations import ModelReference
+from tunesmith.schemas.evaluations import ModelReference, PromptVariant
 
 ALPHA = 0.05
 
@@ -48,9 +48,13 @@ class Look:
     at: str
 
 
-def candidate_of(model: ModelReference, prompt: str | None) -> str:
+def candidate_of(model: ModelReference, variant: PromptVariant | None) -> str:
     """What tells candidates apart: the model and everything that is put around the rows, as a hash."""
-    content = json.dumps([model.kind, model.path or model.name, prompt or ""], ensure_ascii=True)
+    around: list[str | int] = []
+    if variant is not None and not variant.is_plain:
+        around += [variant.system, variant.template]
+        around += [variant.few_shot, variant.seed] if variant.few_shot else []
+    content = json.dumps([model.kind, model.path or model.name, around], ensure_ascii=True)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 

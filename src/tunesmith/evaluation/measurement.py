@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.evaluation.generation import Decoding, Prompt, Written, context_tokens, generate
@@ -75,8 +75,9 @@ def measure(
     grader: Grader,
     stop_ids: Sequence[int],
     progress: Progress,
+    until: str | None = None,
 ) -> Measured:
-    """The score of each row; answers are written and graded at the places in `answers`.
+    """The score of each row; answers are written and graded at the places in `answers`, and end at the text `until`.
 
     Raises:
         UnsupportedModel: the losses are no numbers.
@@ -92,7 +93,7 @@ def measure(
             "Use another run or base model; for a run, call configure_lora with a lower learning_rate.",
         )
     texts = _write(model, tokenizer, [rows[at] for at in answers], stop_ids, progress)
-    written = dict(zip(answers, texts, strict=True))
+    written = dict(zip(answers, [_ended(text, until) for text in texts], strict=True))
     nothing = Grade({})
     grades = {place: grader.grade(answer, rows[place].reference) for place, answer in written.items()}
     return Measured(
@@ -111,6 +112,13 @@ def measure(
         ],
         written,
     )
+
+
+def _ended(answer: Written, until: str | None) -> Written:
+    """A model that was shown examples goes on with a next one: that is how it says that its answer is over."""
+    if not until or until not in answer.text:
+        return answer
+    return replace(answer, text=answer.text.partition(until)[0], stopped="eos")
 
 
 def answer_room(reference_tokens: int) -> int:

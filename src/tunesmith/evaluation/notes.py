@@ -9,6 +9,7 @@ from tunesmith.evaluation.looks import level
 from tunesmith.evaluation.measurement import MAX_ANSWER_TOKENS
 from tunesmith.schemas.datasets import GoldenSetCard
 from tunesmith.schemas.enums import DataFormat, Half
+from tunesmith.schemas.evaluations import EvaluateRequest, PromptSearch
 from tunesmith.schemas.plans import Plan
 from tunesmith.schemas.runs import TrainOutcome
 
@@ -69,6 +70,19 @@ def row_notes(golden: GoldenRows, answers: Sequence[int] | None, limit: int) -> 
             f"Answers were written for {len(answers)} rows: {len(rows) - len(answers)} references have more than "
             f"{MAX_ANSWER_TOKENS} tokens or do not fit into the model's context."
         )
+    return notes
+
+
+def variant_notes(request: EvaluateRequest, search: PromptSearch | None, rows: int) -> list[str]:
+    """Which rows judge a prompt, and what came of a search. `rows` are those that judged."""
+    notes = []
+    if request.half is Half.DEV and (request.variant is not None or search is not None):
+        notes.append(
+            f"A prompt is judged on {rows} rows of the dev half that no search scores and no reply shows; the others "
+            "are for finding prompts."
+        )
+    if search is not None and request.variant is None:
+        notes.append("No variant came out ahead of nothing around the prompt, which was among them.")
     return notes
 
 

@@ -17,7 +17,7 @@ def opened_before(job: JobContext, request: EvaluateRequest) -> Evaluation | Non
     """
     if request.half is not Half.TEST:
         return None
-    candidate = candidate_of(request.model, request.prompt)
+    candidate = candidate_of(request.model, request.variant)
     for look in reversed(read_looks(job.store.handle(request.golden_set_id).looks(request.half))):
         if look.candidate != candidate or look.evaluation_id == job.handle:
             continue

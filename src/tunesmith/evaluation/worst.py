@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tunesmith.evaluation.generation import Written
@@ -24,18 +24,20 @@ def worst_examples(
     rows: Sequence[RowScore],
     written: Mapping[int, Written],
     metrics: Sequence[str],
+    shown: Collection[int],
 ) -> list[Example]:
-    """At most `SHOWN_ROWS` rows: wrong answers, the worst first, or the highest losses per token where none was
-    written.
+    """At most `SHOWN_ROWS` of the rows with the numbers `shown`: wrong answers, the worst first, or the highest losses
+    per token where none was written.
 
     Of answers that are equally wrong those with the highest loss come first. Texts are scrubbed and shortened; of
     a prompt its end is shown.
     """
     metric = _telling(metrics)
     if metric is None:
-        places = sorted(range(len(rows)), key=lambda place: -_loss(rows[place]))
+        allowed = [place for place, row in enumerate(rows) if row.row in shown]
+        places = sorted(allowed, key=lambda place: -_loss(rows[place]))
     else:
-        wrong = [place for place in written if rows[place].answer[metric] < 1.0]
+        wrong = [place for place in written if rows[place].row in shown and rows[place].answer[metric] < 1.0]
         places = sorted(wrong, key=lambda place: (rows[place].answer[metric], -_loss(rows[place])))
     return [
         Example(

@@ -96,11 +96,11 @@ def _golden(store: Store, plan: Plan) -> GoldenLineage | None:
 
 
 def _evaluations(store: Store, run_id: str) -> tuple[CardScores, ...]:
-    """The newest evaluation of the run on each half, without those that were given an extra prompt."""
+    """The newest evaluation of the run on each half, without those behind a prompt variant."""
     newest: dict[Half, Evaluation] = {}
     for handle in store.handles(Work.EVALUATE):
         found = read_document(store.handle(handle).result, Evaluation)
-        if found is None or found.model != run_id or found.prompt is not None:
+        if found is None or found.model != run_id or found.variant is not None:
             continue
         if found.half not in newest or found.created_at > newest[found.half].created_at:
             newest[found.half] = found

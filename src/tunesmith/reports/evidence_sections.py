@@ -8,7 +8,7 @@ from tunesmith.reports.scales import short
 from tunesmith.reports.tables import definitions, section, share, table
 from tunesmith.schemas.datasets import DatasetCard
 from tunesmith.schemas.enums import Verdict
-from tunesmith.schemas.evaluations import Score
+from tunesmith.schemas.evaluations import PromptVariant, Score
 from tunesmith.server.secrets import mask
 
 MOST_WORST = 10
@@ -38,7 +38,7 @@ def _evaluation(scored: Scored) -> Html:
     before = found.baseline or {}
     names = [
         "Metric",
-        *(["Base model"] if before else []),
+        *(["Base model" if found.variant is None else "Baseline"] if before else []),
         "This run",
         _SCALE if before else "● run",
         "Target",
@@ -69,8 +69,19 @@ def _evaluation(scored: Scored) -> Html:
         None if scored.confusion is None else _confusion(scored.confusion),
         [element("p", f"Target {name} {target.goal}: {_met(target.met)}.") for name, target in others],
         [element("p", note, class_="quiet") for note in (scored.why_these_metrics, *found.notes) if note],
-        found.prompt and (element("p", "With this before each prompt:"), untrusted(found.prompt)),
+        None if found.variant is None else _behind(found.variant),
         element("p", f"{found.evaluation_id} on {found.golden_set_id}, {found.created_at}", class_="quiet"),
+    )
+
+
+def _behind(variant: PromptVariant) -> Html:
+    """What stood around each prompt."""
+    shown = f"{variant.few_shot} training rows as examples, drawn by seed {variant.seed}"
+    return element(
+        "div",
+        element("p", "Around each prompt:"),
+        [untrusted(text) for text in (variant.system, variant.template) if text],
+        element("p", shown) if variant.few_shot else None,
     )
 
 

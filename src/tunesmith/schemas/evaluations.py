@@ -41,6 +41,27 @@ class ModelReference(Document):
     path: str | None
 
 
+PROMPT_FIELD = "{prompt}"
+"""The field of a prompt's template: there stands a row's own prompt."""
+
+CandidateKind = Literal["base", "hard_prompt", "soft_prompt", "tuned"]
+"""Nothing done to a base model, text put around its prompts, virtual tokens learned, or weights tuned."""
+
+
+class PromptVariant(Document):
+    """What stands around each row's own prompt."""
+
+    system: str = Field("", max_length=16_000, description="ahead of all")
+    template: str = Field("", max_length=16_000, description="around the prompt: holds {prompt}")
+    few_shot: int = Field(0, ge=0, le=32, description="solved training rows shown before it")
+    seed: int = Field(0, ge=0, description="draws them")
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing is put around."""
+        return not (self.system or self.template or self.few_shot)
+
+
 class Score(Document):
     """A metric's value with its 95 % confidence interval."""
 
@@ -66,12 +87,14 @@ class Difference(Document):
 
 
 class Comparison(Document):
-    """The tuned model against its own base on the same rows: difference of mean loss per token (tuned - base).
+    """A run against its own base, or a model behind a prompt against the same model without it, on the same rows:
+    differences are the former minus the latter; `loss_difference` is in nats per token.
 
-    `p_corrected` is the loss difference's p-value after correction for `look`: this is the how manieth candidate
-    that was scored on these rows.
+    The verdict rests on the metric `by`. `p_corrected` is its difference's p-value after correction for `look`: this
+    is the how manieth candidate that was scored on these rows.
     """
 
+    by: str = "loss"
     verdict: Literal["improved", "no_measurable_change", "worse"]
     loss_difference: Score
     differences: dict[str, Difference] = {}
@@ -109,14 +132,78 @@ class Example(Document):
     untrusted_answer: str | None = None
 
 
+class Cost(Document):
+    """In tokens: of a prompt as the model is given it, learned ones included, and of an answer (means over the rows),
+    and once, to make the candidate: trained on, or read and written in the search for it.
+    """
+
+    prompt_tokens: float
+    answer_tokens: float | None
+    making_tokens: int
+
+
+class Rung(Document):
+    """One step of successive halving: so many variants were scored on so many rows."""
+
+    variants: int
+    rows: int
+
+
+class SearchedVariant(Document):
+    """`variant` is a place in the list that was searched; `score` is of the `rows` that it came to."""
+
+    variant: int
+    rows: int
+    score: float
+
+
+class PromptSearch(Document):
+    """How the best of many variants was chosen by `metric`, on rows that decide nothing afterwards.
+
+    `variants` are the best first, those that left early last, and at most fifty.
+    """
+
+    metric: str
+    rungs: list[Rung]
+    variants: list[SearchedVariant]
+    tokens: int
+
+
+class LeaderboardEntry(Document):
+    """One candidate. `difference` is from its base without anything around it."""
+
+    evaluation_id: str
+    model: str
+    kind: CandidateKind
+    variant: PromptVariant | None
+    score: Score
+    difference: Difference | None
+    cost: Cost
+
+
+class Leaderboard(Document):
+    """All candidates that were scored on a half of a golden set, by `metric`, on the same `rows`, the best first."""
+
+    metric: str
+    rows: int
+    entries: list[LeaderboardEntry]
+    message: str
+
+
 class EvaluateRequest(Document):
-    """`prompt` is put before each row's own prompt."""
+    """One variant is scored; of several the best is found first."""
 
     model: ModelReference
     golden_set_id: str
     half: Half
-    prompt: str | None
+    variants: list[PromptVariant] = []
     metrics: list[str]
+
+    @property
+    def variant(self) -> PromptVariant | None:
+        """The one that is scored; None for the bare model, and as long as several are to be searched."""
+        only = self.variants[0] if len(self.variants) == 1 else None
+        return None if only is None or only.is_plain else only
 
 
 class Evaluation(Document):
@@ -127,7 +214,12 @@ class Evaluation(Document):
     model: str
     golden_set_id: str
     half: Half
-    prompt: str | None = None
+    kind: CandidateKind = "base"
+    base_model: str | None = None
+    variant: PromptVariant | None = None
+    search: PromptSearch | None = None
+    cost: Cost | None = None
+    baseline_cost: Cost | None = None
     rows: int
     metrics_because: str | None = None
     scores: dict[str, Score]
@@ -137,6 +229,7 @@ class Evaluation(Document):
     findings: list[Finding] = []
     confusion: Confusion | None = None
     targets: dict[str, Target]
+    leaderboard: Leaderboard | None = None
     worst: list[Example] = []
     notes: list[str] = []
     created_at: str
@@ -159,6 +252,10 @@ class EvaluateModelResult(Document):
     findings: list[Finding] = []
     confusion: Confusion | None = None
     targets: dict[str, Target] | None = None
+    variant: PromptVariant | None = None
+    search: PromptSearch | None = None
+    cost: Cost | None = None
+    leaderboard: Leaderboard | None = None
     worst: list[Example] = []
     notes: list[str] = []
     next: list[NextCall]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 Schema = dict[str, Any]
+_FAR_LENGTH = 1000
+_FAR_NUMBER = 2**31
 
 
 def compact_input(schema: Schema) -> Schema:
@@ -40,9 +42,7 @@ def _outline(field: Schema) -> Schema:
     outline: Schema = {"type": field["type"]}
     if len(field.get("enum", [])) in range(1, _LONG_ENUM):
         outline["enum"] = field["enum"]
-    elif (
-        "description" in field and "properties" not in field
-    ):  # an object's own docstring is not about this field
+    elif "enum" in field and "description" in field:  # other fields speak for themselves in a result
         outline["description"] = field["description"]
     return outline
 
@@ -58,9 +58,14 @@ def _compact(node: Any, definitions: Schema) -> Any:
         if key == "properties":
             fields = value.items()
             compacted[key] = {name: _compact(field, definitions) for name, field in fields}
-        elif key not in ("title", "$defs"):
+        elif key not in ("title", "$defs") and not _is_far_limit(key, value):
             compacted[key] = _compact(value, definitions)
     return compacted
+
+
+def _is_far_limit(key: str, value: Any) -> bool:
+    """A bound that honest calls stay away from by themselves; the server checks it all the same."""
+    return (key == "maxLength" and value >= _FAR_LENGTH) or (key == "maximum" and value >= _FAR_NUMBER)
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:

@@ -31,9 +31,9 @@ async def find_models(
     max_parameters: Annotated[float | None, Field(gt=0, description="e.g. 3e9")] = None,
     limit: Annotated[int, Field(ge=1, le=50)] = 10,
 ) -> FindModelsResult:
-    """Base models for configure_lora, best first: what fits this machine with the method, in the time of a night.
+    """Base models that fit this machine and the method, best first: from the Hub, an offline table, local folders.
 
-    From the Hub, a table that is there offline, and local folders. Name the dataset: its length and kind count.
+    Name the dataset: its length and kind count.
     """
     if dataset_id is not None:
         workspace.result(dataset_id, "ds", "dataset_id", DatasetCard)

@@ -25,7 +25,7 @@ def rows(loss: float, tokens: int = 10, exact: float = 0.0, first: int = 1) -> l
 def add_evaluation(store: Store, scores: list[RowScore], golden_set_id: str, half: Half = Half.DEV) -> str:
     handle = new_handle(Work.EVALUATE)
     model = ModelReference(name="demo", kind="demo", path=None)
-    request = EvaluateRequest(model=model, golden_set_id=golden_set_id, half=half, prompt="x", metrics=[])
+    request = EvaluateRequest(model=model, golden_set_id=golden_set_id, half=half, metrics=[])
     result = Evaluation(
         evaluation_id=handle,
         model="demo",

@@ -14,7 +14,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import LlamaForCausalLM
 
 from tunesmith.data.rows import Row, write_rows
-from tunesmith.evaluation import evaluate_job, metric_choice, row_scores
+from tunesmith.evaluation import examiner, metric_choice, row_scores
 from tunesmith.evaluation.evaluate_job import run
 from tunesmith.evaluation.metrics import aggregate
 from tunesmith.jobs.context import JobContext, Stopped
@@ -33,7 +33,7 @@ from tunesmith.schemas.errors import (
     UnknownHandle,
     UnsupportedModel,
 )
-from tunesmith.schemas.evaluations import EvaluateRequest, Evaluation, ModelReference
+from tunesmith.schemas.evaluations import EvaluateRequest, Evaluation, ModelReference, PromptVariant
 from tunesmith.schemas.handles import new_handle
 from tunesmith.training.rendering import Renderer
 
@@ -78,9 +78,7 @@ def copy_of(model: Path) -> Callable[[Path], None]:
 
 
 def request_for(model: ModelReference, card: GoldenSetCard, **changes: Any) -> EvaluateRequest:
-    request = EvaluateRequest(
-        model=model, golden_set_id=card.golden_set_id, half=Half.DEV, prompt=None, metrics=[]
-    )
+    request = EvaluateRequest(model=model, golden_set_id=card.golden_set_id, half=Half.DEV, metrics=[])
     return request.model_copy(update=changes)
 
 
@@ -207,10 +205,11 @@ def test_chat_rows_are_scored_with_a_template_for_a_tokenizer_that_has_none(
     card = add_golden_set(chat_rows)
 
     plain = evaluate(base_model, card)
-    prompted = evaluate(base_model, card, prompt="Be brief.")
+    prompted = evaluate(base_model, card, variants=[PromptVariant(system="Be brief.")])
 
     assert plain.rows == 12
-    assert prompted.scores["loss"].value != plain.scores["loss"].value
+    assert prompted.rows == 6 and prompted.comparison.verdict == "no_measurable_change"
+    assert prompted.scores["loss"].value != prompted.baseline["loss"].value
 
 
 def test_rows_that_a_run_may_have_seen_are_pointed_out(
@@ -318,7 +317,7 @@ def test_exhausted_memory_is_told_with_what_to_do_about_it(
     def exhausted(*_: Any, **__: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
-    monkeypatch.setattr(evaluate_job, "measure", exhausted)
+    monkeypatch.setattr(examiner, "measure", exhausted)
 
     with pytest.raises(OutOfMemory) as refused:
         evaluate(base_model, add_golden_set(golden_rows))
@@ -445,8 +444,8 @@ def test_the_test_half_is_opened_once_for_each_candidate(
     run_id = add_run(with_adapter(tiny_folder, LoraConfig(**LORA)), TuningMethod.LORA)
     model = ModelReference(name=run_id, kind="run", path=None)
 
-    def opened(metrics: list[str], prompt: str | None = None) -> tuple[JobContext, Evaluation]:
-        request = request_for(model, card, half=Half.TEST, metrics=metrics, prompt=prompt)
+    def opened(metrics: list[str], *variants: PromptVariant) -> tuple[JobContext, Evaluation]:
+        request = request_for(model, card, half=Half.TEST, metrics=metrics, variants=[*variants])
         job = submit(Work.EVALUATE, request)
         found = run(job)
         write_document(job.paths.result, found)
@@ -454,7 +453,7 @@ def test_the_test_half_is_opened_once_for_each_candidate(
 
     first_job, first = opened(["loss"])
     again_job, again = opened(["exact_match"])
-    _, other = opened(["loss"], prompt="Be brief.")
+    _, other = opened(["loss"], PromptVariant(system="Be brief."))
 
     assert again.evaluation_id == again_job.handle and again.scores == first.scores
     assert first_job.handle in again.notes[0] and "exact_match was not scored" in again.notes[0]

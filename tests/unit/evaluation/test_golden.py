@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tunesmith.data.rows import Message, Row
-from tunesmith.evaluation.golden import put_before, render_rows
+from tunesmith.evaluation.golden import render_rows
+from tunesmith.evaluation.variants import put_before
 from tunesmith.training.rendering import PROMPT_TOO_LONG, Renderer
 
 NO_SYSTEM = (

@@ -16,7 +16,7 @@ from tunesmith.evaluation.looks import (
     record_look,
 )
 from tunesmith.evaluation.significance import noise_p
-from tunesmith.schemas.evaluations import ModelReference
+from tunesmith.schemas.evaluations import ModelReference, PromptVariant
 
 RUN = ModelReference(name="run-a", kind="run", path=None)
 
@@ -74,7 +74,7 @@ def test_a_variant_that_is_clearly_better_is_still_found_as_the_200th() -> None:
 
 def test_looks_are_numbered_by_candidate_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     path = tmp_path / "looks.jsonl"
-    plain, brief = candidate_of(RUN, None), candidate_of(RUN, "Be brief.")
+    plain, brief = candidate_of(RUN, None), candidate_of(RUN, PromptVariant(system="Be brief."))
 
     assert look_number(read_looks(path), plain) == 1
     assert record_look(path, plain, "eval-1", "run-a") == 1
@@ -96,6 +96,14 @@ def test_a_line_left_torn_loses_no_other_look(tmp_path: Path) -> None:
 
 def test_candidates_differ_by_model_and_by_prompt() -> None:
     other = ModelReference(name="demo", kind="demo", path="/models/demo")
+    variants = [
+        None,
+        PromptVariant(system="x"),
+        PromptVariant(template="x{prompt}"),
+        PromptVariant(few_shot=2),
+        PromptVariant(few_shot=3),
+        PromptVariant(few_shot=2, seed=1),
+    ]
 
-    assert len({candidate_of(model, prompt) for model in (RUN, other) for prompt in (None, "x", "y")}) == 6
-    assert candidate_of(RUN, "") == candidate_of(RUN, None)
+    assert len({candidate_of(model, variant) for model in (RUN, other) for variant in variants}) == 12
+    assert candidate_of(RUN, PromptVariant(seed=7)) == candidate_of(RUN, None), "no example is drawn"

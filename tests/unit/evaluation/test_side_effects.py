@@ -59,7 +59,7 @@ def evaluate(submit: Any, add_run: Any, tiny_folder: Path) -> Callable[..., Eval
 
         model = ModelReference(name=add_run(save, TuningMethod.LORA), kind="run", path=None)
         request = EvaluateRequest(
-            model=model, golden_set_id=card.golden_set_id, half=Half.DEV, prompt=None, metrics=["loss"]
+            model=model, golden_set_id=card.golden_set_id, half=Half.DEV, metrics=["loss"]
         )
         return run(submit(Work.EVALUATE, request))
 

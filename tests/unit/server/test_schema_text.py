@@ -14,7 +14,9 @@ class Inner(BaseModel):
 
 
 class Outer(BaseModel):
-    name: str
+    name: str = Field(max_length=200)
+    text: str = Field("", max_length=16_000)
+    seed: int = Field(0, ge=0, le=2**32 - 1)
     inner: Inner | None = None
     size: int | None = Field(None, ge=1, description="how large")
     values: list[int] = []
@@ -35,13 +37,22 @@ def test_an_input_schema_has_no_titles_references_or_nulls_and_refuses_the_unkno
     assert schema["required"] == ["name"]
 
 
+def test_a_limit_that_no_honest_call_comes_near_is_not_told():
+    fields = compact_input(Outer.model_json_schema())["properties"]
+    assert fields["name"] == {"type": "string", "maxLength": 200}
+    assert fields["text"] == {"type": "string", "default": ""}
+    assert fields["seed"] == {"type": "integer", "default": 0, "minimum": 0}
+
+
 def test_an_output_schema_names_and_types_each_field_once():
     assert compact_output(Outer.model_json_schema()) == {
         "type": "object",
         "properties": {
             "name": {"type": "string"},
+            "text": {"type": "string"},
+            "seed": {"type": "integer"},
             "inner": {"type": "object"},
-            "size": {"type": "integer", "description": "how large"},
+            "size": {"type": "integer"},
             "values": {"type": "array"},
         },
         "required": ["name"],
