@@ -4,7 +4,7 @@
 
 Prints, for populations whose true value is known and for few and many rows, the share of samples whose interval
 holds the truth; then the share of pairs of equal models with p <= 0.05, and of loops over 200 equal variants in
-which one is called better.
+which one is called better, and of searches among 200 equal prompts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 from tunesmith.evaluation.classification import NO_LABEL, macro_f1
 from tunesmith.evaluation.comparison import compare
+from tunesmith.evaluation.dev_split import deciding_rows, exploring_rows
+from tunesmith.evaluation.halving import successive_halving
 from tunesmith.evaluation.intervals import (
     RESAMPLES,
     ratio_interval,
@@ -27,6 +29,7 @@ from tunesmith.evaluation.intervals import (
 from tunesmith.evaluation.looks import ALPHA, corrected
 from tunesmith.evaluation.metrics import RowScore
 from tunesmith.evaluation.significance import noise_p
+from tunesmith.schemas.enums import Half
 from tunesmith.schemas.evaluations import Score
 
 SAMPLES = 2_000
@@ -100,6 +103,7 @@ def main() -> None:
     labels(generator)
     equal_models(generator)
     loops(generator)
+    searches(generator)
 
 
 def labels(generator: np.random.Generator) -> None:
@@ -171,6 +175,39 @@ def loops(generator: np.random.Generator) -> None:
                 f"without correction in {careless / samples:.3f}",
                 flush=True,
             )
+
+
+def searches(generator: np.random.Generator) -> None:
+    """200 prompts that differ from the bare one by noise alone, searched on one part of the rows and judged on the
+    other; and judged on the rows of the search."""
+    samples = 1_000
+    for rows in (40, 100):
+        told = [best_of_equals(200, rows, generator) for _ in range(samples)]
+        apart, together = (sum(better) / samples for better in zip(*told, strict=True))
+        print(
+            f"searches among 200 equal prompts, {rows} rows: told better in {apart:.3f}, judged on the rows of the "
+            f"search in {together:.3f}",
+            flush=True,
+        )
+
+
+def best_of_equals(variants: int, rows: int, generator: np.random.Generator) -> tuple[bool, bool]:
+    """Whether the best of `variants` prompts, none of which is better than the bare one, is called better on the rows
+    that decide, and on those that it was chosen on."""
+    exploring = exploring_rows(range(rows), "gold-of-a-simulation", Half.DEV)
+    deciding = sorted(deciding_rows(range(rows), "gold-of-a-simulation", Half.DEV))
+    bare = generator.normal(2.0, 0.4, rows)
+    losses = bare + generator.normal(0.0, 0.3, (variants, rows))
+
+    def score(candidates: list[int], places: range) -> dict[int, list[tuple[float, float]]]:
+        return {one: [(-losses[one, exploring[place]], 0.0) for place in places] for one in candidates}
+
+    best = losses[successive_halving(variants, len(exploring), score).standings[0].candidate]
+    apart, together = (
+        compare(*([RowScore(at, float(loss[at]), 1, 0) for at in some] for loss in (bare, best))).verdict
+        for some in (deciding, exploring)
+    )
+    return apart == "improved", together == "improved"
 
 
 if __name__ == "__main__":

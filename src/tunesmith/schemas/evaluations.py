@@ -138,7 +138,7 @@ class Cost(Document):
     """
 
     prompt_tokens: float
-    answer_tokens: float | None
+    answer_tokens: float | None = None
     making_tokens: int
 
 
@@ -175,9 +175,9 @@ class LeaderboardEntry(Document):
     evaluation_id: str
     model: str
     kind: CandidateKind
-    variant: PromptVariant | None
+    variant: PromptVariant | None = None
     score: Score
-    difference: Difference | None
+    difference: Difference | None = None
     cost: Cost
 
 
