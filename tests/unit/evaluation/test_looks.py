@@ -33,10 +33,12 @@ def test_a_corrected_p_value_lies_below_alpha_just_where_the_p_value_lies_below_
     assert corrected(0.2, 50) == 1.0
 
 
-@pytest.mark.parametrize("rows", [20, 100])
-def test_who_tries_200_equal_variants_is_told_better_in_at_most_5_percent_of_such_loops(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "loops", "most"), [(20, 100, 9), (100, 40, 5)])
+def test_who_tries_200_equal_variants_is_told_better_in_at_most_5_percent_of_such_loops(
+    rows: int, loops: int, most: int
+) -> None:
     generator = np.random.default_rng(rows)
-    loops, told, fooled = 100, 0, 0
+    told = fooled = 0
     for _ in range(loops):
         hard = generator.lognormal(0, 0.7, rows)
         # The loop builds on the best variant so far: each new one is a mixture of it and of chance.
@@ -54,8 +56,8 @@ def test_who_tries_200_equal_variants_is_told_better_in_at_most_5_percent_of_suc
         told += better
         fooled += careless
 
-    assert told <= 9  # of 100: at 5 % more than 9 come with a probability below 3 %
-    assert fooled >= 95  # without the correction nearly every loop ends with a "better"
+    assert told <= most  # at 5 % more come with a probability below 3 %
+    assert fooled >= 0.95 * loops  # without the correction nearly every loop ends with a "better"
 
 
 def quick_p(difference: np.ndarray) -> float:
