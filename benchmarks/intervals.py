@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tunesmith.diagnosis.proportion import wilson
 from tunesmith.evaluation.classification import NO_LABEL, macro_f1
 from tunesmith.evaluation.comparison import compare
 from tunesmith.evaluation.dev_split import deciding_rows, exploring_rows
@@ -24,7 +25,6 @@ from tunesmith.evaluation.intervals import (
     resampled_rows,
     share_difference,
     share_interval,
-    wilson,
 )
 from tunesmith.evaluation.looks import ALPHA, corrected
 from tunesmith.evaluation.metrics import RowScore

@@ -125,7 +125,7 @@ async def test_a_run_that_is_stopped_is_saved_and_resumed_to_its_end(shared_stor
         assert (ended["state"], ended["step"], ended["attempt"]) == ("succeeded", 120, 2)
 
 
-async def test_evaluating_and_generating_work_on_the_run_and_on_its_base(shared_store):
+async def test_evaluating_generating_and_comparing_work_on_the_run_and_on_its_base(shared_store):
     async with talk_to(shared_store) as talk:
         plan = await small_plan(talk, shared_store)
         golden_set_id = plan["golden_set_id"]
@@ -142,6 +142,12 @@ async def test_evaluating_and_generating_work_on_the_run_and_on_its_base(shared_
         assert tuned["comparison"]["verdict"] in ("improved", "no_measurable_change", "worse")
         written = await talk("generate_text", model=run_id, prompts=["Write the order as a record: x", "y"])
         assert [output["prompt"] for output in written["outputs"]] == [0, 1]
+        compared = await talk("compare_models", a=run_id, b="demo", golden_set_id=golden_set_id)
+        again = await talk("compare_models", a=run_id, b="demo", golden_set_id=golden_set_id)
+        assert compared == again, "the answers are written once"
+        same = sum("same answer twice" in note for note in compared["notes"])
+        assert len(compared["pairs"]) == min(10, compared["total"])
+        assert compared["total"] > 0 or same
 
 
 async def test_what_is_read_by_uri_agrees_with_the_tools(shared_store):

@@ -35,7 +35,7 @@ async def test_tools_list_equals_the_snapshot_and_fits_into_20_kB(store_path, er
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(text)
     assert text == SNAPSHOT.read_text(), "the contract changed: run with UPDATE_SNAPSHOTS=1, review the diff"
-    assert len(json.dumps(tools, separators=(",", ":")).encode()) <= 20_000
+    assert len(json.dumps(tools, separators=(",", ":"), ensure_ascii=False).encode()) <= 20_000
 
 
 async def test_every_tool_has_title_annotations_and_schemas_without_references(store_path, era):
@@ -115,6 +115,8 @@ async def test_a_value_that_looks_like_a_secret_is_never_echoed(store_path, era)
         ("evaluate_model", {"model": HANDLES["run_id"], "golden_set_id": HANDLES["golden_set_id"]}),
         ("evaluate_model", {"model": "demo", "golden_set_id": HANDLES["golden_set_id"]}),
         ("generate_text", {"model": HANDLES["run_id"], "prompts": ["x"]}),
+        ("compare_models", {"a": HANDLES["run_id"], "b": "demo"}),
+        ("get_status", {"run_id": "cmp-aaaaaaaaaaaaaaaa"}),
         ("push_to_hub", {"run_id": HANDLES["run_id"], "repo_id": "a/b"}),
         ("list_runs", {"compare": [HANDLES["run_id"]]}),
     ],

@@ -27,7 +27,8 @@ TRAINING_STACK = (
 )  # fmt: skip
 TOOLS = [
     "load_dataset", "clean_dataset", "build_golden_set", "find_models", "configure_lora", "start_training",
-    "get_status", "stop_training", "list_runs", "evaluate_model", "generate_text", "push_to_hub",
+    "get_status", "stop_training", "list_runs", "evaluate_model", "compare_models", "generate_text",
+    "push_to_hub",
 ]  # fmt: skip
 LIMIT_S = 60
 HOST_IDLE_S = 1

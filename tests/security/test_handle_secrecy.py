@@ -97,6 +97,7 @@ async def test_a_handle_of_one_store_is_unknown_in_another_and_not_listed_there(
                 ("start_training", {"plan_id": plan["plan_id"], "request_key": "1"}),
                 ("build_golden_set", {"dataset_id": dataset["dataset_id"]}),
                 ("generate_text", {"model": run_id, "prompts": ["x"]}),
+                ("compare_models", {"a": "demo", "b": run_id}),
             ):
                 assert (await talk.error(tool, **arguments)).startswith("unknown_handle: "), tool
     finally:

@@ -80,6 +80,8 @@ TAKERS = [
     ("load_dataset", "harm_classifier", {"source": "demo"}),
     ("evaluate_model", "model", {"golden_set_id": "gold-aaaaaaaaaaaaaaaa"}),
     ("generate_text", "model", {"prompts": ["x"]}),
+    ("compare_models", "a", {"b": "demo", "prompts": ["x"]}),
+    ("compare_models", "b", {"a": "demo", "prompts": ["x"]}),
     ("configure_lora", "base_model", {"dataset_id": "ds-aaaaaaaaaaaaaaaa"}),
 ]
 

@@ -21,6 +21,8 @@ MODEL_PARAMETERS = [
     ("configure_lora", "base_model"),
     ("evaluate_model", "model"),
     ("generate_text", "model"),
+    ("compare_models", "a"),
+    ("compare_models", "b"),
 ]
 HANDLE_PARAMETERS = [
     ("clean_dataset", "dataset_id"),
@@ -36,6 +38,7 @@ HANDLE_PARAMETERS = [
     ("stop_training", "run_id"),
     ("list_runs", "compare"),
     ("evaluate_model", "golden_set_id"),
+    ("compare_models", "golden_set_id"),
     ("push_to_hub", "run_id"),
 ]
 
@@ -65,6 +68,7 @@ def others(tool, made):
         "start_training": only(made, "plan_id"),
         "evaluate_model": {"model": "demo", **only(made, "golden_set_id")},
         "generate_text": {"model": "demo", "prompts": ["x"]},
+        "compare_models": {"a": "demo", "b": made["run_id"]},
         "build_golden_set": {**only(made, "dataset_id"), "size": 5},
         "push_to_hub": {"run_id": made["run_id"], "repo_id": "a/b", "dry_run": True},
     }.get(tool, {})
@@ -259,6 +263,7 @@ async def test_every_parameter_that_takes_a_path_or_a_handle_is_attacked_here(pl
         for name, schema in tool.input_schema["properties"].items()
         if name.endswith(("_id", "model", "_classifier", "source", "path", "file", "folder", "url"))
         or "handle" in schema.get("description", "")
+        or name == "b"  # like a, and described there
     }
     others = {("load_dataset", "source"), ("push_to_hub", "repo_id"), ("list_runs", "query")}
     assert named == {*MODEL_PARAMETERS, *HANDLE_PARAMETERS, *others}

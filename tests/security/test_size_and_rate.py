@@ -115,6 +115,7 @@ def test_many_prompts_names_and_values_are_refused_and_not_repeated(wire: Wire) 
         ("generate_text", {"model": "demo", "prompts": ["x"] * 10_000}, "at most 64 items"),
         ("generate_text", {"model": "demo", "prompts": ["x" * 15_000] * 64, "seed": -1}, "seed = -1"),
         ("generate_text", {"model": "demo", "prompts": ["x" * 500_000]}, "more than 16,000 characters"),
+        ("compare_models", {"a": "demo", "b": ".", "prompts": ["x"] * 51}, "at most 50 items"),
         ("list_runs", {"compare": ["run-x"] * 300_000}, "compare is too large"),
         ("list_runs", {f"unknown{number}": number for number in range(20_000)}, "does not know"),
         ("list_runs", {"x" * 900_000: 1}, "does not know"),

@@ -101,9 +101,9 @@ class Talk:
 
 @asynccontextmanager
 async def talk_to(
-    store: Path, era: str = "auto", arguments: Sequence[str] = SERVE, **more: str
+    store: Path, era: str = "auto", arguments: Sequence[str] = SERVE, person: Any = None, **more: str
 ) -> AsyncIterator[Talk]:
-    """A conversation with a fresh server process."""
+    """A conversation with a fresh server process. `person` answers what the server asks, where there is one."""
     mode = {"mode": "legacy"} if era == "legacy" else {}
-    async with Client(parameters(store, arguments, **more), **mode) as client:
+    async with Client(parameters(store, arguments, **more), elicitation_callback=person, **mode) as client:
         yield Talk(client)

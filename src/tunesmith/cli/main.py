@@ -1,4 +1,4 @@
-"""`tunesmith`: serve, demo, watch, report, runs, doctor, host."""
+"""`tunesmith`: serve, demo, watch, report, compare, runs, doctor, host."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", help="run-… handle")
     report.add_argument("--output", metavar="FILE", help="default: RUN.html in the current folder")
     report.set_defaults(command=_report)
+
+    compare = commands.add_parser(
+        "compare", help="vote on two models' answers, blind, on a page in the browser"
+    )
+    compare.add_argument("comparison", help="cmp-… handle from compare_models")
+    compare.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    compare.set_defaults(command=_compare)
 
     runs = commands.add_parser("runs", help="the runs of this store")
     runs.add_argument("query", nargs="*", help="words to find")
@@ -113,6 +120,12 @@ def _report(parsed: argparse.Namespace) -> int:
     from tunesmith.cli.report import write_report
 
     return write_report(parsed.run, parsed.output)
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from tunesmith.cli.compare import compare
+
+    return compare(parsed.comparison, browser=not parsed.no_browser)
 
 
 def _runs(parsed: argparse.Namespace) -> int:

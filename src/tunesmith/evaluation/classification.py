@@ -19,7 +19,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tunesmith.data.quality.labels import LONGEST_LABEL, normalised_label
-from tunesmith.evaluation.intervals import RESAMPLES, SEED, Z_95, t_quantile
+from tunesmith.diagnosis.proportion import Z_95
+from tunesmith.evaluation.intervals import RESAMPLES, SEED, t_quantile
 from tunesmith.evaluation.significance import FLIPS, random_signs
 from tunesmith.jobs.scrub import scrub
 from tunesmith.schemas.evaluations import Confusion, Difference, Score

@@ -4,7 +4,8 @@ Tokens of one row depend on each other, so rows are what is drawn: every score i
 such sums, or a function of counts over rows.
 
 proportions     Wilson score interval (E. B. Wilson, "Probable inference, the law of succession, and statistical
-                inference", JASA 22, 1927): it stays within [0, 1] and is honest at 0 and at 1.
+                inference", JASA 22, 1927): it stays within [0, 1] and is honest at 0 and at 1
+                (`diagnosis.proportion`).
 ratios          studentised bootstrap over rows (B. Efron, "Nonparametric standard errors and confidence intervals",
                 Canadian Journal of Statistics 9, 1981), at least as wide as Student's t interval on either side. The
                 percentile bootstrap is far too narrow for few rows: for ten rows of exponential losses it covered
@@ -29,9 +30,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from tunesmith.diagnosis.proportion import Z_95
 from tunesmith.schemas.evaluations import Score
 
-Z_95 = 1.959963984540054
 RESAMPLES = 2000
 SEED = 0
 _CHUNK_DRAWS = 4_000_000
@@ -39,16 +40,6 @@ _WIDEST = 4.0
 """How many times wider than Student's t a studentised quantile may get: of three rows one resample in nine is the
 same row three times, and its quotient infinite."""
 _LARGEST_EXPONENT = 700.0
-
-
-def wilson(successes: int, trials: int) -> Score:
-    """The proportion `successes / trials` with its Wilson score interval; `trials` is at least 1."""
-    share, spread = successes / trials, Z_95**2 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z_95 * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return Score(
-        value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half))
-    )
 
 
 def ratio_interval(

@@ -26,13 +26,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tunesmith.jobs import clock
-from tunesmith.jobs.files import fsync_folder, storage_errors
+from tunesmith.jobs.files import append_lines
 from tunesmith.schemas.evaluations import ModelReference, PromptVariant
 
 ALPHA = 0.05
@@ -65,19 +64,7 @@ def record_look(path: Path, candidate: str, evaluation_id: str, model: str) -> i
         DiskFull, StorageFailed: the look is not on record, so nothing may be told.
     """
     look = Look(candidate, evaluation_id, model, clock.timestamp())
-    # One write, so that two processes cannot mix their lines; a leading newline ends a line that was left torn.
-    line = f"\n{json.dumps(asdict(look))}\n".encode()
-    with storage_errors(path):
-        new = not path.exists()
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            if os.write(descriptor, line) != len(line):
-                raise OSError(28, "short write")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if new:
-            fsync_folder(path.parent)
+    append_lines(path, [json.dumps(asdict(look))])
     return look_number(read_looks(path), candidate)
 
 

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tunesmith.diagnosis.proportion import wilson
 from tunesmith.evaluation.classification import macro_f1, macro_f1_difference
 from tunesmith.evaluation.intervals import (
     perplexity,
     ratio_interval,
     share_difference,
     share_interval,
-    wilson,
 )
 from tunesmith.evaluation.significance import noise_p
 from tunesmith.schemas.evaluations import REGEX, Difference, Score, Target

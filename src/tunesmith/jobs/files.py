@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,27 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_document(path: Path, document: Document) -> None:
     """Replace `path` with the document as JSON. Raises as `write_bytes`."""
     write_bytes(path, document.model_dump_json(indent=1).encode() + b"\n")
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines of text durably, all or (but for a torn one, which readers pass over) none of them.
+
+    Raises:
+        DiskFull, StorageFailed: they may not be counted on.
+    """
+    # One write, so that two processes cannot mix their lines; a leading newline ends a line that was left torn.
+    content = "".join(f"\n{line}\n" for line in lines).encode()
+    with storage_errors(path):
+        new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            if os.write(descriptor, content) != len(content):
+                raise OSError(errno.ENOSPC, "short write")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            fsync_folder(path.parent)
 
 
 def write_disposable(path: Path, content: bytes) -> None:

@@ -35,7 +35,7 @@ from tunesmith.schemas.handles import is_handle, work_of
 from tunesmith.schemas.plans import Plan
 
 DEFAULT_IDLE_S = 600.0
-_HEAVY = {Work.TRAIN, Work.EVALUATE, Work.GENERATE, Work.CONFIGURE}
+_HEAVY = {Work.TRAIN, Work.EVALUATE, Work.GENERATE, Work.COMPARE, Work.CONFIGURE}
 """Work that needs the whole stack; while that is being imported, waiting for it is as fast as importing it twice."""
 _OTHER_SLOTS = 2
 _POLL_S = 0.5

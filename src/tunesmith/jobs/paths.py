@@ -37,6 +37,7 @@ _FOLDER_OF_WORK: dict[Work, str] = {
     Work.TRAIN: "runs",
     Work.EVALUATE: "evaluations",
     Work.GENERATE: "generations",
+    Work.COMPARE: "comparisons",
     Work.PUSH: "pushes",
 }
 
@@ -152,6 +153,12 @@ class HandlePaths:
     @property
     def row_scores(self) -> Path:
         return self.folder / "rows.jsonl"
+
+    # -- a comparison ------------------------------------------------------
+    @property
+    def votes(self) -> Path:
+        """Who preferred which answer, append-only."""
+        return self.folder / "votes.jsonl"
 
 
 @dataclass(frozen=True)

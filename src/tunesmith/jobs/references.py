@@ -12,7 +12,7 @@ from tunesmith.schemas.enums import Work
 from tunesmith.schemas.errors import UnknownHandle
 
 _RUN = re.compile(rb"run-[a-z2-7]{16}")
-_READERS = (Work.EVALUATE, Work.GENERATE, Work.PUSH)
+_READERS = (Work.EVALUATE, Work.GENERATE, Work.COMPARE, Work.PUSH)
 """Work that reads a run's adapter while it is at it."""
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from tunesmith import __version__
 from tunesmith.reports.evidence_sections import data, samples, scores
 from tunesmith.reports.facts import Facts
-from tunesmith.reports.markup import Html, element, joined
+from tunesmith.reports.markup import element, joined
+from tunesmith.reports.shell import html_document
 from tunesmith.reports.training_sections import curves, findings, head, plan
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -18,7 +17,6 @@ _NAMES = ("findings", "curves", "scores", "samples", "plan", "data")
 
 def page(facts: Facts, made_at: str) -> str:
     """The report of a run as HTML."""
-    style = Html(resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8"))
     links = [element("a", name.capitalize(), href=f"#{name}") for name in _NAMES]
     body = (
         head(facts),
@@ -34,14 +32,4 @@ def page(facts: Facts, made_at: str) -> str:
             ),
         ),
     )
-    content = joined(
-        (
-            element("meta", charset="utf-8"),
-            element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="color-scheme", content="light dark"),
-            element("title", f"{facts.status.run_id} · Tunesmith"),
-            element("style", style),
-        )
-    )
-    return f"<!doctype html>\n{element('html', element('head', content), element('body', body), lang='en')}\n"
+    return html_document(f"{facts.status.run_id} · Tunesmith", _POLICY, joined(body))

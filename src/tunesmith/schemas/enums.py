@@ -129,4 +129,5 @@ class Work(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     GENERATE = "generate"
+    COMPARE = "compare"
     PUSH = "push"

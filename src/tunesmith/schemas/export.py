@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tunesmith.schemas import datasets, evaluations, models, plans, publishing, runs
+from tunesmith.schemas import comparisons, datasets, evaluations, models, plans, publishing, runs
 from tunesmith.schemas.base import Document
 
 FOLDER = Path(__file__).parent / "json"
-_MODULES = (datasets, models, plans, runs, evaluations, publishing)
+_MODULES = (datasets, models, plans, runs, evaluations, comparisons, publishing)
 
 
 def exported() -> dict[str, str]:

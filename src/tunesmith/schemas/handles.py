@@ -19,6 +19,7 @@ PREFIX_OF_WORK: dict[Work, str] = {
     Work.TRAIN: "run",
     Work.EVALUATE: "eval",
     Work.GENERATE: "gen",
+    Work.COMPARE: "cmp",
     Work.PUSH: "push",
 }
 WORK_OF_PREFIX: dict[str, Work] = {prefix: work for work, prefix in PREFIX_OF_WORK.items()}
@@ -31,6 +32,7 @@ NOUN_OF_PREFIX: dict[str, str] = {
     "run": "run",
     "eval": "evaluation",
     "gen": "generation",
+    "cmp": "comparison",
     "push": "push",
 }
 MADE_BY_PREFIX: dict[str, str] = {
@@ -42,9 +44,10 @@ MADE_BY_PREFIX: dict[str, str] = {
     "run": "start_training",
     "eval": "evaluate_model",
     "gen": "generate_text",
+    "cmp": "compare_models",
     "push": "push_to_hub",
 }
-_HANDLE = re.compile(r"(ds|clean|gold|find|plan|run|eval|gen|push)-[a-z2-7]{16}")
+_HANDLE = re.compile(r"(ds|clean|gold|find|plan|run|eval|gen|cmp|push)-[a-z2-7]{16}")
 _BITS_AS_BYTES = 10
 
 

@@ -12,6 +12,7 @@ from tunesmith import __version__
 from tunesmith.jobs.executor import LocalExecutor
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.snapshot import Observer
+from tunesmith.server.asking import client_name, person_behind
 from tunesmith.server.boundary import bind
 from tunesmith.server.instructions import INSTRUCTIONS
 from tunesmith.server.limits import CallBudget
@@ -27,7 +28,9 @@ def create_server(store: Store) -> MCPServer[Any]:
     executor, observer, budget = LocalExecutor(store), Observer(store), CallBudget()
 
     def workspace_of(context: Context[Any, Any]) -> Workspace:
-        return Workspace(store, executor, observer, context.report_progress)
+        return Workspace(
+            store, executor, observer, context.report_progress, person_behind(context), client_name(context)
+        )
 
     server: MCPServer[Any] = MCPServer(
         "tunesmith",

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from tunesmith.jobs.scrub import visible
 from tunesmith.schemas.base import Pictured
 from tunesmith.schemas.errors import TunesmithError
+from tunesmith.server.asking import AnswersNeeded
 from tunesmith.server.limits import CallBudget, check_size
 from tunesmith.server.schema_text import compact_input, compact_output
 from tunesmith.server.secrets import mask, mask_argument
@@ -48,7 +49,7 @@ class BoundTool(Tool):
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
-        """Check the arguments, call the tool, shape its result.
+        """Check the arguments, call the tool, shape its result, which may also be a question to the person.
 
         Raises:
             ToolError: an anticipated failure, a bad argument, too many calls, or (masked) a bug.
@@ -60,6 +61,8 @@ class BoundTool(Tool):
             workspace: Workspace = self.make_workspace(context)
             result = await self.spec.function(workspace, **checked)
             text = self.spec.describe(result)
+        except AnswersNeeded as needed:
+            return needed.as_result()
         except TunesmithError as error:
             _logger.info("%s: %s", self.name, error.code)
             raise ToolError(harmless(str(error))) from error

@@ -27,7 +27,8 @@ _LONG_ENUM = 6
 
 
 def compact_output(schema: Schema) -> Schema:
-    """An output schema that names and types each field, without the inner make-up of objects in it.
+    """An output schema that names and types each field, without the inner make-up of objects in it, and without saying
+    that handle, state and `next` are always there.
 
     A field without a value is left out of a result, so that no field needs a null.
     The full schemas are exported files (see tunesmith.schemas.export); clients validate results against this one, and a
@@ -35,7 +36,7 @@ def compact_output(schema: Schema) -> Schema:
     """
     compacted: Schema = _compact(schema, schema.get("$defs", {}))
     fields = {name: _outline(field) for name, field in compacted["properties"].items()}
-    return {"type": "object", "properties": fields, "required": compacted.get("required", [])}
+    return {"type": "object", "properties": fields}
 
 
 def _outline(field: Schema) -> Schema:

@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.tools import (
     build_golden_set,
     clean_dataset,
+    compare_models,
     configure_lora,
     evaluate_model,
     find_models,
@@ -58,6 +59,7 @@ TOOLS: tuple[ToolSpec, ...] = (
         list_runs.list_runs, list_runs.describe, "Find and compare runs", read_only=True, idempotent=True
     ),
     ToolSpec(evaluate_model.evaluate_model, evaluate_model.describe, "Score a model", open_world=True),
+    ToolSpec(compare_models.compare_models, compare_models.describe, "Compare models", open_world=True),
     ToolSpec(generate_text.generate_text, generate_text.describe, "Try a model", open_world=True),
     ToolSpec(
         push_to_hub.push_to_hub,

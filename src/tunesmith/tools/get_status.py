@@ -24,6 +24,7 @@ from tunesmith.schemas.runs import Finding, GetStatusResult, TrainOutcome, Train
 from tunesmith.tools import (
     build_golden_set,
     clean_dataset,
+    compare_models,
     configure_lora,
     evaluate_model,
     find_models,
@@ -305,6 +306,8 @@ def _answer(workspace: Workspace, snapshot: Snapshot) -> tuple[Any, str]:
         tool, answer = evaluate_model, evaluate_model.result_of(workspace, snapshot)
     elif work is Work.GENERATE:
         tool, answer = generate_text, generate_text.result_of(workspace, snapshot)
+    elif work is Work.COMPARE:
+        tool, answer = compare_models, compare_models.result_of(workspace, snapshot)
     else:
         push = PushRequest.model_validate(read_json(snapshot.paths.request))
         tool, answer = push_to_hub, push_to_hub.result_of(workspace, snapshot, push)

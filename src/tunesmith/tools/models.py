@@ -9,7 +9,7 @@ from tunesmith.tools.locations import locate_model
 from tunesmith.tools.workspace import Workspace
 
 
-def require_model(workspace: Workspace, model: str) -> ModelReference:
+def require_model(workspace: Workspace, model: str, parameter: str = "model") -> ModelReference:
     """The model that a run handle, a Hub id, a local folder or `demo` names.
 
     Raises:
@@ -17,7 +17,7 @@ def require_model(workspace: Workspace, model: str) -> ModelReference:
         InvalidArgument, UnsafePath, ModelNotFound: as in `locate_model`.
     """
     if not is_handle(model):
-        location = locate_model(model, "model")
+        location = locate_model(model, parameter)
         return ModelReference(name=model, kind=location.kind, path=location.path)
     if not is_handle(model, "run"):
         raise InvalidArgument(

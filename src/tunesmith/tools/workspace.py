@@ -18,6 +18,7 @@ from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import RunState
 from tunesmith.schemas.errors import NotReady, WorkFailed, error_of
 from tunesmith.schemas.handles import NOUN_OF_PREFIX, require_handle
+from tunesmith.tools.asking import Person
 
 ANSWER_S = 9.0
 """Every call answers within 10 s; work that takes longer goes on and is asked for by its handle."""
@@ -45,6 +46,10 @@ class Workspace:
     executor: LocalExecutor
     observer: Observer
     report: Report
+    person: Person | None = None
+    """Who may be asked in the middle of a call, where the client has a way to ask."""
+    client: str | None = None
+    """What the client calls itself."""
 
     async def run(self, handle: str, request: Document, *, direct: bool = False) -> Snapshot:
         """Submit work and wait for it as long as a call may take.

@@ -21,6 +21,7 @@ _MODULES: dict[Work, str] = {
     Work.TRAIN: "tunesmith.training.train_job",
     Work.EVALUATE: "tunesmith.evaluation.evaluate_job",
     Work.GENERATE: "tunesmith.evaluation.generate_job",
+    Work.COMPARE: "tunesmith.evaluation.compare_job",
     Work.PUSH: "tunesmith.publishing.push_job",
 }
 

@@ -24,6 +24,7 @@ _OURS = (
     "tunesmith.training.trainer",
     "tunesmith.evaluation.evaluate_job",
     "tunesmith.evaluation.generate_job",
+    "tunesmith.evaluation.compare_job",
     "tunesmith.publishing.push_job",
 )
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tunesmith.diagnosis.proportion import wilson
 from tunesmith.evaluation.classification import NO_LABEL, macro_f1, macro_f1_difference
-from tunesmith.evaluation.intervals import ratio_interval, share_difference, share_interval, wilson
+from tunesmith.evaluation.intervals import ratio_interval, share_difference, share_interval
 from tunesmith.schemas.evaluations import Score
 
 SAMPLES = 400

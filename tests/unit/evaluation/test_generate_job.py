@@ -10,8 +10,9 @@ from transformers import LlamaForCausalLM
 
 from tunesmith.data.templates import instruction_prompt
 from tunesmith.evaluation import generate_job
-from tunesmith.evaluation.generate_job import filled, run
+from tunesmith.evaluation.generate_job import run
 from tunesmith.evaluation.generation import Written
+from tunesmith.evaluation.wrapping import filled
 from tunesmith.jobs.context import JobContext, Stopped
 from tunesmith.schemas.base import Document
 from tunesmith.schemas.enums import DataFormat, TuningMethod, Work

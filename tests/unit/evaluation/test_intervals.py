@@ -9,27 +9,8 @@ from tunesmith.evaluation.intervals import (
     share_difference,
     share_interval,
     t_quantile,
-    wilson,
 )
 from tunesmith.schemas.evaluations import Score
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        # R: prop.test(x, n, correct = FALSE)$conf.int
-        (15, 50, 0.1910, 0.4375),
-        (5, 10, 0.2366, 0.7634),
-        (0, 10, 0.0, 0.2775),
-        (10, 10, 0.7225, 1.0),
-    ],
-)
-def test_a_proportion_has_its_wilson_interval(successes: int, trials: int, low: float, high: float) -> None:
-    score = wilson(successes, trials)
-
-    assert score.value == successes / trials
-    assert score.low == pytest.approx(low, abs=5e-5)
-    assert score.high == pytest.approx(high, abs=5e-5)
 
 
 @pytest.mark.parametrize(

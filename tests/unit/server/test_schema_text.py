@@ -55,5 +55,4 @@ def test_an_output_schema_names_and_types_each_field_once():
             "size": {"type": "integer"},
             "values": {"type": "array"},
         },
-        "required": ["name"],
     }
