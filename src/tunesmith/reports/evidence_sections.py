@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.reports.facts import Confusion, Facts, Scored, Worst, Written
+from tunesmith.reports.leaderboard import leaderboard
 from tunesmith.reports.markup import Html, element, untrusted
 from tunesmith.reports.scales import short
 from tunesmith.reports.tables import definitions, section, share, table
@@ -67,6 +68,7 @@ def _evaluation(scored: Scored) -> Html:
         and element("p", element("strong", comparison.verdict.replace("_", " ") + ". "), comparison.message),
         table(names, rows),
         None if scored.confusion is None else _confusion(scored.confusion),
+        None if found.leaderboard is None else leaderboard(found.leaderboard, found.model),
         [element("p", f"Target {name} {target.goal}: {_met(target.met)}.") for name, target in others],
         [element("p", note, class_="quiet") for note in (scored.why_these_metrics, *found.notes) if note],
         None if found.variant is None else _behind(found.variant),

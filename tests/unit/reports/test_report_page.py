@@ -93,6 +93,24 @@ def report(store, run=RUN):
     return Parsed(html_of(store, run))
 
 
+def board(text):
+    """Three candidates, one of them behind a prompt."""
+    cost = {"prompt_tokens": 1049.2, "answer_tokens": 21.4, "making_tokens": 127_539}
+    score = {"value": 0.91, "low": 0.83, "high": 0.97}
+    entry = {"evaluation_id": "eval-aaaaaaaaaaaaaaaa", "score": score, "cost": cost}
+    better = {"value": 0.66, "low": 0.6, "high": 0.7, "p": 0.0001}
+    return {
+        "metric": "exact_match",
+        "rows": 99,
+        "entries": [
+            {**entry, "model": RUN, "kind": "tuned", "difference": better},
+            {**entry, "model": text, "kind": "hard_prompt", "variant": {"system": text, "few_shot": 3}},
+            {**entry, "model": "demo", "kind": "base"},
+        ],
+        "message": f"the lead {text}",
+    }
+
+
 def write_full(store, text="ordinary", **config):
     """A run with everything there is about one; `text` stands wherever somebody else's text can."""
     reasons = {"learning_rate": f"because {text}", "r": "the usual rank", "seed": "not asked for"}
@@ -114,7 +132,10 @@ def write_full(store, text="ordinary", **config):
         "metrics_because": f"chosen for {text}",
         "confusion": {"untrusted_labels": [text[:30], "other"], "counts": [[41, 2, 0], [3, 50, 3]]},
     }
-    write_evaluation(store, RUN, "a", worst=worst, notes=[f"note {text}"], prompt=text, **more)
+    variant = {"system": text, "template": f"{{prompt}} {text}", "few_shot": 3}
+    write_evaluation(
+        store, RUN, "a", worst=worst, notes=[f"note {text}"], variant=variant, leaderboard=board(text), **more
+    )
     write_generation(store, TUNED, [text], "a", prompt=text)
     write_generation(store, BASE, ["of the base"], "b", prompt=text)
 
@@ -141,6 +162,12 @@ def test_a_report_tells_the_whole_run(store):
         "It is measurably different.",
         "note ordinary",
         "chosen for ordinary",
+        "Around each prompt:",
+        "3 training rows as examples, drawn by seed 0",
+        "Beside all that was scored on the same 99 rows",
+        "hard prompt0.91 0.83 to 0.97",
+        "+0.6601,04921127,539",
+        "the lead ordinary",
         "Labelordinaryotherno labelordinary4120other3503",
         "row 17, loss 4.25",
         "of the base",
@@ -205,7 +232,17 @@ def test_text_from_outside_stays_text(store, text):
         assert not any(name.startswith("on") for name in attributes)
         assert (attributes.get("href") or "#").startswith("#")
     shown = text.replace("\u202e", "\\u202e").replace("\u200b", "\\u200b")
-    for place in ("because ", "warned of ", "message ", "recovery ", "note ", "advice ", "lora of ", "more "):
+    for place in (
+        "because ",
+        "warned of ",
+        "message ",
+        "recovery ",
+        "note ",
+        "advice ",
+        "lora of ",
+        "more ",
+        "lead ",
+    ):
         assert place + shown in told.text, place
     assert told.text.count(shown) >= 14
 
