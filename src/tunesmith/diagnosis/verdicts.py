@@ -1,4 +1,5 @@
-"""What measurements of a tuned model say beside its run: forgetting, slices it is poor at, answers that do not end.
+"""What measurements of a tuned model say beside its run: forgetting, slices it is poor at, answers that do not end or
+are empty, rows that it was scored on and trained on.
 
 The figures are measured elsewhere, each on the same rows before and after; here is decided what is told of them.
 """
@@ -9,15 +10,16 @@ from dataclasses import dataclass
 
 from tunesmith.diagnosis.effect import relative_change, rose
 from tunesmith.diagnosis.history import RunHistory
-from tunesmith.diagnosis.proposals import configure, other_rate, rate_in_words
+from tunesmith.diagnosis.proposals import clean, configure, other_rate, rate_in_words
 from tunesmith.schemas.base import NextCall
-from tunesmith.schemas.enums import TuningMethod
+from tunesmith.schemas.enums import Fix, TuningMethod
 from tunesmith.schemas.runs import Finding
 
 FORGETTING_RISE = 0.02
 FORGETTING_FAIL = 0.2
 LEAST_ROWS = 10
 STOPPED_SHARE = 0.5
+EMPTY_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -107,4 +109,54 @@ def answers_do_not_end(history: RunHistory, stopped: int, answers: int) -> Findi
         evidence={"stopped": stopped, "answers": answers},
         recovery="Call configure_lora without max_length, so that no row is cut, and start again.",
         fix=configure(history, "rows with their end", max_length=None),
+    )
+
+
+def answers_are_empty(history: RunHistory, empty: int, answers: int, empty_of_base: int) -> Finding | None:
+    """Half or more of the generated answers end before they have begun."""
+    if answers < LEAST_ROWS or empty / answers < EMPTY_SHARE:
+        return None
+    learned = empty_of_base / answers < EMPTY_SHARE
+    return Finding(
+        code="empty_answers",
+        severity="fail",
+        confidence="medium",
+        message=f"{empty} of {answers} generated answers are empty: the model ends at once. Of its base's "
+        f"{empty_of_base} are.",
+        cause="It has learned to end right behind the prompt: from training rows with next to no answer, or from too "
+        "large steps."
+        if learned
+        else "The base ends there, too: these prompts, in this form, look finished to it.",
+        evidence={"empty": empty, "empty_of_base": empty_of_base, "answers": answers},
+        recovery="Look at the plan's example: between ⟦ and ⟧ stands what is learned. Then call clean_dataset with "
+        "fixes=['drop_too_short'], build_golden_set and configure_lora again."
+        if learned
+        else "Call configure_lora with a base that answers such prompts; generate_text shows whether it does.",
+        fix=clean(history, Fix.DROP_TOO_SHORT, "answers to learn from") if learned else None,
+    )
+
+
+def trained_on_held_out(
+    history: RunHistory, golden_set_id: str, train_dataset_id: str, seen: int, rows: int, spoils: bool
+) -> Finding | None:
+    """Of so many held-out rows some overlap with rows that the run was trained on; `spoils` says too many."""
+    if not seen:
+        return None
+    trained_on = "other rows" if history.plan is None else history.plan.dataset_id
+    return Finding(
+        code="trained_on_held_out",
+        severity="fail" if spoils else "warn",
+        message=f"{seen} of these {rows} held-out rows overlap with rows of {trained_on}, which the run was trained "
+        "on: "
+        + ("its scores say nothing about other rows." if spoils else "its scores are that much too good."),
+        cause=f"{golden_set_id} is kept apart from {train_dataset_id} alone.",
+        evidence={"seen": seen, "rows": rows},
+        recovery=f"Train on {train_dataset_id}: call configure_lora with it and golden_set_id='{golden_set_id}'. To "
+        f"keep {trained_on}, call build_golden_set on it and train on what it leaves.",
+        fix=configure(
+            history,
+            "trains on rows that are kept apart",
+            dataset_id=train_dataset_id,
+            golden_set_id=golden_set_id,
+        ),
     )

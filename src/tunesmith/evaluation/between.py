@@ -31,11 +31,15 @@ def best_so_far(
     for handle in others:
         paths = store.handle(handle)
         found, rows = read_document(paths.result, Evaluation), row_scores.read(paths.row_scores)
-        if found is not None and rows:
+        if found is not None and rows and not _was_trained_on_them(found):
             scored.append((sum(row.loss for row in rows) / max(1, sum(row.size for row in rows)), found))
     if not scored:
         return None
     return min(scored, key=lambda one: one[0])[1], len(scored)
+
+
+def _was_trained_on_them(found: Evaluation) -> bool:
+    return found.comparison is not None and found.comparison.verdict == "untrusted"
 
 
 def standing(

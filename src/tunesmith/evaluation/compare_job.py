@@ -14,6 +14,7 @@ from tunesmith.evaluation.kept_subject import kept_subject
 from tunesmith.evaluation.looks import candidate_of, record_look
 from tunesmith.evaluation.measurement import MAX_ANSWER_TOKENS, Progress, answer_room, row_limit
 from tunesmith.evaluation.notes import lineage_notes
+from tunesmith.evaluation.seen_rows import seen_rows
 from tunesmith.evaluation.subject import Subject
 from tunesmith.evaluation.wrapping import Wrapper, require_room
 from tunesmith.jobs import clock
@@ -146,7 +147,9 @@ def _to_rows(subject: Subject, card: GoldenSetCard, rows: Sequence[Row], progres
     stops = sorted({*stop_ids(subject.model, subject.tokenizer), *renderer.stop_ids()})
     texts = _write(subject, list(asked.values()), stops, progress)
     written = dict(zip(asked, texts, strict=True))
-    notes = [] if subject.plan is None else lineage_notes(subject.plan, card)
+    notes: list[str] = []
+    if subject.plan is not None:
+        notes = lineage_notes(subject.plan, card, seen_rows(progress.job, subject.plan, card, Half.DEV))
     answers = [written.get(place) for place in range(len(rows))]
     return _Answers(answers, references, notes, _cut(subject, texts))
 

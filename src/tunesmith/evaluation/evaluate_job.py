@@ -19,9 +19,10 @@ from tunesmith.evaluation.leaderboard import leaderboard
 from tunesmith.evaluation.looks import candidate_of, record_look
 from tunesmith.evaluation.metric_choice import require_known
 from tunesmith.evaluation.metrics import RowScore, aggregate, targets
-from tunesmith.evaluation.notes import half_notes, row_notes, run_notes, variant_notes
+from tunesmith.evaluation.notes import answer_notes, half_notes, row_notes, run_notes, variant_notes
 from tunesmith.evaluation.opened import opened_before
 from tunesmith.evaluation.prompt_search import goal_of, search_prompts
+from tunesmith.evaluation.seen_rows import seen_rows, trusted
 from tunesmith.evaluation.side_effects import findings
 from tunesmith.evaluation.sides import measure_sides
 from tunesmith.evaluation.subject import Subject, load_subject
@@ -91,6 +92,7 @@ def _evaluation(
 ) -> Evaluation:
     """Scores of the one variant, or of the bare model, that is in the request."""
     subject, metrics = examiner.subject, examiner.choice.metrics
+    seen = None if subject.plan is None else seen_rows(job, subject.plan, card, request.half)
     sides = measure_sides(job, examiner, request.variant, card, searched=search is not None)
     write_bytes(job.paths.row_scores, row_scores.to_bytes(*sides.whole))
     deciding = deciding_rows((row.number for row in stored), card.golden_set_id, request.half)
@@ -101,7 +103,7 @@ def _evaluation(
     if base is not None:
         words = RUN_AND_BASE if sides.is_run_and_base else WITH_AND_WITHOUT
         by = "loss" if request.variant is None else goal_of(request.metrics)
-        comparison = compare(base, tuned, metrics, look or 1, by=by, sides=words)
+        comparison = trusted(compare(base, tuned, metrics, look or 1, by=by, sides=words), seen)
     scores = aggregate(tuned, metrics)
     plan = subject.plan
     found = Evaluation(
@@ -121,7 +123,7 @@ def _evaluation(
         baseline=None if base is None else aggregate(base, metrics),
         comparison=comparison,
         retention=sides.retention,
-        findings=findings(job.store, subject, card, stored, base, tuned, sides.retention)
+        findings=findings(job.store, subject, card, stored, base, tuned, sides.retention, seen)
         if base is not None and sides.is_run_and_base
         else [],
         confusion=_confusion(tuned, examiner.grader),
@@ -136,10 +138,11 @@ def _evaluation(
             frozenset(row.number for row in stored) - deciding,
         ),
         notes=[
-            *([] if plan is None else run_notes(plan, subject.outcome, card)),
+            *([] if plan is None else run_notes(plan, subject.outcome, card, seen)),
             *row_notes(
                 sides.given.golden, sides.given.answers if examiner.choice.written else None, examiner.limit
             ),
+            *answer_notes(sides.tuned.written.values()),
             *variant_notes(request, search, len(tuned)),
             *half_notes(request.half, look),
             *_standing(job, request, tuned, look),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ import torch
 from transformers import GenerationConfig
 
 from tunesmith.evaluation.batching import batches
+from tunesmith.evaluation.decoding import GreedyLoop
 from tunesmith.evaluation.scoring import occupied_positions, without_adapter
 
-BATCH_ROWS = 32
+BATCH_ROWS = 64
 BATCH_TOKENS = 8192
 """Most tokens of a batch, prompts, padding and answers together: what the key-value cache holds."""
 
@@ -60,10 +60,10 @@ def generate(
 ) -> list[Written]:
     """What the model writes behind each prompt, in the order of `prompts`.
 
-    Prompts are batched by the length that their answers may have, then by their own, and padded on the left. A
-    model that learned a prompt or a prefix is given prompts of one length at a time, because padding would stand
-    between what it learned and the prompt. Drawn tokens come from `seed` + the prompt's place in the list, one
-    prompt at a time. An empty prompt starts from the end-of-text token.
+    Prompts of like length are batched, padded on the left. A model that learned a prompt or a prefix is given prompts
+    of one length at a time, because padding would stand between what it learned and the prompt. Drawn tokens come
+    from `seed` + the prompt's place in the list, one prompt at a time. An empty prompt starts from the end-of-text
+    token.
 
     `on_batch` is told after each batch how many prompts were in it; once `interrupted` says so the batch
     under way ends early and `on_batch`, which is then called, should raise.
@@ -87,16 +87,15 @@ def generate(
 
     written: dict[int, Written] = {}
     with _own_decoding(model):
-        order = sorted(
-            range(len(ids)), key=lambda index: (0 if apart else _rounded(limits[index]), len(ids[index]))
-        )
+        # Prompts of like length, for the least padding; answers leave their batch when they have ended.
+        order = sorted(range(len(ids)), key=lambda index: (len(ids[index]), limits[index]))
         for batch in batches(order, fits):
             torch.manual_seed(decoding.seed + batch[0])
             new = _continue(
                 model,
                 tokenizer,
                 [ids[i] for i in batch],
-                max(limits[i] for i in batch),
+                [limits[i] for i in batch],
                 decoding,
                 interrupted,
             )
@@ -104,12 +103,6 @@ def generate(
                 written[index] = _written(tokenizer, tokens[: limits[index]], decoding.stop_ids)
             on_batch(len(batch))
     return [written[index] for index in range(len(prompts))]
-
-
-def _rounded(limit: int) -> int:
-    """The limit in steps of a factor of the square root of 2: a batch is written until its longest answer ends, so
-    that answers of like length belong together; among them, prompts of like length."""
-    return math.ceil(2 * math.log2(max(1, limit)))
 
 
 def context_tokens(model: Any) -> int:
@@ -143,40 +136,38 @@ def _continue(
     model: Any,
     tokenizer: Any,
     ids: list[list[int]],
-    max_new_tokens: int,
+    limits: list[int],
     decoding: Decoding,
     interrupted: Callable[[], bool],
 ) -> list[list[int]]:
-    if max_new_tokens == 0:
+    if max(limits) == 0:
         return [[] for _ in ids]
     device = next(model.parameters()).device
     width = max(len(tokens) for tokens in ids)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     padded = torch.tensor([[pad] * (width - len(tokens)) + tokens for tokens in ids], device=device)
     mask = torch.tensor([[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in ids], device=device)
-    drawing = (
-        {"temperature": decoding.temperature, "top_k": 0, "top_p": decoding.top_p}
-        if decoding.temperature > 0
-        else {}
-    )
+    settings = {"max_new_tokens": max(limits), "eos_token_id": list(decoding.stop_ids), "pad_token_id": pad}
+    options: dict[str, Any]
+    if decoding.temperature == 0:
+        options = {"custom_generate": GreedyLoop(frozenset(decoding.stop_ids), limits, interrupted)}
+    else:
+        settings |= {
+            "do_sample": True, "temperature": decoding.temperature, "top_k": 0, "top_p": decoding.top_p,
+        }  # fmt: skip
+        options = {"stopping_criteria": [_ends_when(interrupted)]}
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=padded, attention_mask=mask, generation_config=GenerationConfig(**settings), **options
+        )
+    return output if decoding.temperature == 0 else [row[width:] for row in output.tolist()]
 
+
+def _ends_when(interrupted: Callable[[], bool]) -> Callable[..., torch.Tensor]:
     def ends(input_ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
         return torch.full((len(input_ids),), interrupted(), dtype=torch.bool, device=input_ids.device)
 
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=padded,
-            attention_mask=mask,
-            generation_config=GenerationConfig(
-                do_sample=decoding.temperature > 0,
-                max_new_tokens=max_new_tokens,
-                eos_token_id=list(decoding.stop_ids),
-                pad_token_id=pad,
-                **drawing,
-            ),
-            stopping_criteria=[ends],
-        )
-    return [row[width:] for row in output.tolist()]
+    return ends
 
 
 def _written(tokenizer: Any, tokens: list[int], stops: Sequence[int]) -> Written:

@@ -123,8 +123,9 @@ def ranked(contenders: Sequence[Contender], deciding: Collection[int]) -> Leader
 def _contenders(
     found: Evaluation, tuned: Sequence[RowScore] | None, base: Sequence[RowScore] | None
 ) -> list[Contender]:
-    """The candidate, and its base where that was scored bare."""
-    if found.cost is None or found.base_model is None or not tuned:
+    """The candidate, and its base where that was scored bare. Who was trained on such rows is no candidate."""
+    is_untrusted = found.comparison is not None and found.comparison.verdict == "untrusted"
+    if found.cost is None or found.base_model is None or not tuned or is_untrusted:
         return []
     name = found.base_model
     own = Contender(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from tunesmith.evaluation.generation import Written
 from tunesmith.evaluation.golden import GoldenRows
 from tunesmith.evaluation.looks import level
 from tunesmith.evaluation.measurement import MAX_ANSWER_TOKENS
+from tunesmith.evaluation.seen_rows import Seen, kept_apart
 from tunesmith.schemas.datasets import GoldenSetCard
 from tunesmith.schemas.enums import DataFormat, Half
 from tunesmith.schemas.evaluations import EvaluateRequest, PromptSearch
@@ -16,26 +18,34 @@ from tunesmith.schemas.runs import TrainOutcome
 FEW_ROWS = 30
 
 
-def lineage_notes(plan: Plan, card: GoldenSetCard) -> list[str]:
-    """Whether the run may have been trained on the rows it is now scored on."""
-    if plan.dataset_id == card.train_dataset_id or plan.golden_set_id == card.golden_set_id:
+def lineage_notes(plan: Plan, card: GoldenSetCard, seen: Seen | None) -> list[str]:
+    """Whether the run was trained on what this golden set is kept apart from. `seen`: what was looked up where not."""
+    if kept_apart(plan, card):
         return []
+    told = (
+        f"The run was trained on {plan.dataset_id}, and {card.golden_set_id} was held out from other data "
+        f"({card.dataset_id}), kept apart from {card.train_dataset_id} alone"
+    )
     if plan.dataset_id == card.dataset_id:
         return [
             f"These scores are too good: the run was trained on {plan.dataset_id}, the whole dataset that "
             f"{card.golden_set_id} was taken out of, so it has seen these rows. Train on "
             f"{card.train_dataset_id} instead."
         ]
-    return [
-        f"The run was trained on {plan.dataset_id}, not on {card.train_dataset_id}, which is what "
-        f"{card.golden_set_id} "
-        "is kept apart from: it may have been trained on some of these rows, and nothing has checked that."
-    ]
+    if seen is None:
+        return [
+            f"{told}: it may have been trained on some of these rows, and its own are gone: nothing can check that."
+        ]
+    if not seen.rows:
+        return [f"{told}. None of these {seen.of} rows was found among those that it was trained on."]
+    return [f"{told}: {seen.rows} of these {seen.of} rows overlap with rows that it was trained on."]
 
 
-def run_notes(plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard) -> list[str]:
+def run_notes(
+    plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard, seen: Seen | None = None
+) -> list[str]:
     """What is particular about a run and this golden set."""
-    notes = lineage_notes(plan, card)
+    notes = lineage_notes(plan, card, seen)
     if outcome is not None and outcome.smoke is not None:
         notes.append("This run was a short trial (smoke test): judge the full training, not this one.")
     if card.row_kind != "mixed" and (plan.format is DataFormat.CHAT) != (card.row_kind == "messages"):
@@ -49,6 +59,17 @@ def run_notes(plan: Plan, outcome: TrainOutcome | None, card: GoldenSetCard) -> 
             f"Base and tuned model were scored with {plan.config.quantization} weights, as in training."
         )
     return notes
+
+
+def answer_notes(written: Iterable[Written]) -> list[str]:
+    """How many answers hold nothing to read."""
+    answers = list(written)
+    empty = [answer for answer in answers if not answer.text.strip()]
+    if not empty:
+        return []
+    at_once = sum(answer.stopped == "eos" and answer.new_tokens <= 1 for answer in empty)
+    how = "the model ended at once" if at_once == len(empty) else f"the model ended {at_once} of them at once"
+    return [f"{len(empty)} of {len(answers)} answers are empty: {how}. Look at some with generate_text."]
 
 
 def row_notes(golden: GoldenRows, answers: Sequence[int] | None, limit: int) -> list[str]:

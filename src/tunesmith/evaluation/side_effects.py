@@ -8,9 +8,17 @@ from typing import Any
 
 from tunesmith.data.rows import Row, read_rows
 from tunesmith.diagnosis.history import RunHistory
-from tunesmith.diagnosis.verdicts import Paired, answers_do_not_end, forgetting, poor_slices
+from tunesmith.diagnosis.verdicts import (
+    Paired,
+    answers_are_empty,
+    answers_do_not_end,
+    forgetting,
+    poor_slices,
+    trained_on_held_out,
+)
 from tunesmith.evaluation.golden import GoldenRow, render_rows
 from tunesmith.evaluation.metrics import RowScore, differences
+from tunesmith.evaluation.seen_rows import Seen
 from tunesmith.evaluation.subject import Subject
 from tunesmith.jobs.files import read_document
 from tunesmith.jobs.paths import Store
@@ -51,6 +59,7 @@ def findings(
     base: Sequence[RowScore],
     tuned: Sequence[RowScore],
     retention: Retention | None,
+    seen: Seen | None = None,
 ) -> list[Finding]:
     """What is to be told of a run's side effects, with the call that would address each.
 
@@ -58,7 +67,17 @@ def findings(
     """
     history = _history(store, subject)
     stopped = [row.answer["stopped"] for row in tuned if "stopped" in row.answer]
-    found = [answers_do_not_end(history, round(sum(stopped)), len(stopped))]
+    found = [
+        answers_do_not_end(history, round(sum(stopped)), len(stopped)),
+        answers_are_empty(history, _empty(tuned), len(stopped), _empty(base)),
+    ]
+    if seen is not None:
+        found.insert(
+            0,
+            trained_on_held_out(
+                history, card.golden_set_id, card.train_dataset_id, seen.rows, seen.of, seen.spoils
+            ),
+        )
     if retention is not None:
         change = retention.difference
         paired = Paired(retention.rows, retention.base, retention.tuned, change.low, change.high)
@@ -66,6 +85,12 @@ def findings(
     if card.stratify_by is not None:
         found += poor_slices(history, card.stratify_by, _slices(card.stratify_by, stored, base, tuned))
     return [finding for finding in found if finding is not None]
+
+
+def _empty(rows: Sequence[RowScore]) -> int:
+    """Answers of which the first token was the end."""
+    told = [row.answer for row in rows if {"answer_tokens", "stopped"} <= row.answer.keys()]
+    return sum(answer["stopped"] == 1 and answer["answer_tokens"] <= 1 for answer in told)
 
 
 def _slices(

@@ -16,6 +16,7 @@ _VERDICTS = {
     "improved": ("good", "improved"),
     "no_measurable_change": ("warn", "no measurable change"),
     "worse": ("fail", "worse than its base"),
+    "untrusted": ("fail", "no verdict: trained on these rows"),
 }
 _STATES = {"succeeded": "good", "failed": "fail", "interrupted": "fail", "stopped": "warn"}
 _SETTING = ("Setting", "Value", "Why")

@@ -90,12 +90,12 @@ class Comparison(Document):
     """A run against its own base, or a model behind a prompt against the same model without it, on the same rows:
     differences are the former minus the latter; `loss_difference` is in nats per token.
 
-    The verdict rests on the metric `by`. `p_corrected` is its difference's p-value after correction for `look`: this
-    is the how manieth candidate that was scored on these rows.
+    The verdict rests on the metric `by`; `untrusted`: the run was trained on such rows. `p_corrected` is that
+    difference's p-value after correction for `look`: this is the how manieth candidate that was scored on these rows.
     """
 
     by: str = "loss"
-    verdict: Literal["improved", "no_measurable_change", "worse"]
+    verdict: Literal["improved", "no_measurable_change", "worse", "untrusted"]
     loss_difference: Score
     differences: dict[str, Difference] = {}
     look: int = 1

@@ -137,10 +137,12 @@ class RunSummary(Document):
 class ListRunsResult(Document):
     """A page of runs; `total` counts those of all pages. `differences` sets the runs named in `compare` side by side.
 
-    It has two groups, `configuration` and `outcome`, each with what is not the same: {field: {run: value}}.
+    It has two groups, `configuration` and `outcome`, each with what is not the same: {field: {run: value}}; `notes` say
+    what of it is no comparison.
     """
 
     runs: list[RunSummary]
     total: int
     differences: dict[Literal["configuration", "outcome"], dict[str, dict[str, Any]]] | None = None
+    notes: list[str] = Field(default=[], exclude_if=lambda notes: not notes)
     next: list[NextCall]

@@ -140,6 +140,9 @@ def _require_known(metrics: list[str]) -> None:
 def _next(found: Evaluation) -> list[NextCall]:
     if found.comparison is None:
         return []
+    for finding in found.findings:
+        if finding.severity == "fail" and finding.fix is not None:
+            return [finding.fix]
     if found.comparison.verdict == "improved" and found.half is Half.DEV:
         behind = (
             {} if found.variant is None else {"variants": [found.variant.model_dump(exclude_defaults=True)]}

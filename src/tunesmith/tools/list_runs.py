@@ -14,7 +14,7 @@ from tunesmith.schemas.base import NextCall
 from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.handles import require_handle
 from tunesmith.schemas.runs import ListRunsResult, RunSummary
-from tunesmith.tools.run_comparison import differences
+from tunesmith.tools.run_comparison import side_by_side
 from tunesmith.tools.run_summaries import UNREADABLE, all_rows, row_of
 from tunesmith.tools.wording import and_next, figure
 from tunesmith.tools.workspace import Workspace
@@ -50,11 +50,13 @@ def _list(workspace: Workspace, asked: dict[str, Any], after: str | None) -> Lis
     matching = [row for row in rows if all(word in _text(row) for word in words)] if words else rows
     rest = _after(rows, matching, after)
     page = rest[: asked["limit"]]
+    found = side_by_side(workspace, page) if asked["compare"] else None
     return ListRunsResult(
         runs=[RunSummary(**row) for row in page],
         total=len(matching),
-        differences=differences(workspace, page) if asked["compare"] else None,
-        next=_next(asked, page, left=len(rest) - len(page)),
+        differences=found.differences if found else None,
+        notes=found.notes if found else [],
+        next=[*(found.next if found else []), *_next(asked, page, left=len(rest) - len(page))],
     )
 
 
@@ -128,9 +130,7 @@ def describe(result: ListRunsResult) -> str:
         lines.append(f"Different in {group}:" if table else f"Nothing is different in {group}.")
         for name, values in table.items():
             lines.append(f"- {name}: " + "; ".join(f"{run} {value}" for run, value in values.items()))
-    if "golden_set_id" in (result.differences or {}).get("configuration", {}):
-        lines.append("Their golden sets differ: do not compare losses and accuracies between them.")
-    return and_next("\n".join(lines), result.next)
+    return and_next("\n".join([*lines, *result.notes]), result.next)
 
 
 def _line(run: RunSummary) -> str:

@@ -14,7 +14,14 @@ from tunesmith.diagnosis import data_rules, findings, fit_rules, machine_rules, 
 from tunesmith.diagnosis.findings import diagnose
 from tunesmith.diagnosis.history import RunHistory
 from tunesmith.diagnosis.proposals import ASKED, replanned
-from tunesmith.diagnosis.verdicts import Paired, answers_do_not_end, forgetting, poor_slices
+from tunesmith.diagnosis.verdicts import (
+    Paired,
+    answers_are_empty,
+    answers_do_not_end,
+    forgetting,
+    poor_slices,
+    trained_on_held_out,
+)
 from tunesmith.schemas.datasets import DatasetCard, QualityCheck
 from tunesmith.schemas.enums import DataFormat, Fix, RunState, TuningMethod, Verdict
 from tunesmith.schemas.plans import Plan, Remedy
@@ -205,8 +212,19 @@ def test_a_finding_is_told_where_its_evidence_is_there_and_not_where_it_is_a_lit
 
 def everything_told() -> list[Finding]:
     return [finding for _, changes, _ in TABLE for finding in diagnose(history(**changes))] + [
-        told for told in (forgotten(), answers_do_not_end(history(), 3, 20)) if told is not None
+        told
+        for told in (
+            forgotten(),
+            answers_do_not_end(history(), 3, 20),
+            answers_are_empty(history(), 15, 20, 1),
+            seen(12),
+        )
+        if told is not None
     ]
+
+
+def seen(rows: int, spoils: bool = True) -> Finding | None:
+    return trained_on_held_out(history(), "gold-bbbbbbbbbbbbbbbb", "ds-bbbbbbbbbbbbbbbb", rows, 100, spoils)
 
 
 def forgotten(**changes: Any) -> Finding | None:
@@ -365,3 +383,24 @@ def test_a_slice_that_became_worse_while_the_rest_became_better_is_told() -> Non
     assert "language='de'" in found.message and found.evidence["tuned"] == 2.3
     assert found.fix is not None and found.fix.arguments["stratify_by"] == "language"
     assert poor_slices(history(), "language", {"de": slices["de"]}) == []
+
+
+def test_empty_answers_are_put_down_to_the_training_unless_the_base_gives_them_too() -> None:
+    learned = answers_are_empty(history(), 20, 20, 0)
+    assert learned is not None and "20 of 20" in learned.message and "learned to end" in str(learned.cause)
+    assert learned.fix is not None and learned.fix.arguments["fixes"] == ["drop_too_short"]
+    of_both = answers_are_empty(history(), 20, 20, 19)
+    assert of_both is not None and of_both.fix is None and "base ends there, too" in str(of_both.cause)
+    assert answers_are_empty(history(), 9, 20, 0) is None
+    assert answers_are_empty(history(), 9, 9, 0) is None
+
+
+def test_rows_that_were_scored_and_trained_on_are_told_with_the_rows_to_train_on() -> None:
+    found = seen(12)
+    assert found is not None and found.severity == "fail" and "12 of these 100" in found.message
+    assert found.fix is not None and found.fix.tool == "configure_lora"
+    assert found.fix.arguments["dataset_id"] == "ds-bbbbbbbbbbbbbbbb"
+    assert found.fix.arguments["golden_set_id"] == "gold-bbbbbbbbbbbbbbbb"
+    few = seen(2, spoils=False)
+    assert few is not None and few.severity == "warn"
+    assert seen(0) is None

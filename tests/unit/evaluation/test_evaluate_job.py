@@ -228,6 +228,55 @@ def test_rows_that_a_run_may_have_seen_are_pointed_out(
     assert "chat rows" in notes(format=DataFormat.CHAT)
 
 
+def test_a_run_that_was_trained_on_the_rows_it_is_scored_on_gets_no_verdict(
+    store: Store, add_run: Any, tiny_folder: Path, add_golden_set: Any, golden_rows: list[Row], evaluate: Any
+) -> None:
+    card = add_golden_set(golden_rows)
+    save = with_adapter(tiny_folder, LoraConfig(**LORA))
+
+    def scored(trained_on: list[Row]) -> Evaluation:
+        dataset_id = new_handle(Work.LOAD_DATASET)
+        rows = store.handle(dataset_id).rows
+        rows.parent.mkdir(parents=True)
+        write_rows(rows, trained_on, "prompt_completion")
+        run_id = add_run(save, TuningMethod.LORA, dataset_id=dataset_id)
+        return evaluate(run_id, card, metrics=["loss"])
+
+    others = [Row(at, prompt=f"how far is {at} miles away?", completion="far") for at in range(1, 40)]
+    apart = scored(others)
+    assert apart.comparison.verdict == "no_measurable_change" and apart.findings == []
+    assert "None of these 12 rows was found" in " ".join(apart.notes)
+
+    seen = scored([*others, *golden_rows[:6]])
+    assert seen.comparison.verdict == "untrusted"
+    assert seen.comparison.message.startswith("No verdict: the run was trained on")
+    (finding,) = seen.findings
+    assert (finding.code, finding.severity) == ("trained_on_held_out", "fail")
+    assert finding.fix.arguments["dataset_id"] == card.train_dataset_id
+    assert not seen.targets["loss"].met
+
+
+def test_answers_that_end_at_once_are_counted_in_words(
+    base_model: ModelReference,
+    add_run: Any,
+    tiny_folder: Path,
+    tokenizer: Any,
+    add_golden_set: Any,
+    golden_rows: list[Row],
+    evaluate: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(examiner, "stop_ids", lambda model, tokenizer: range(len(tokenizer)))
+    card = add_golden_set(golden_rows)
+    told = "12 of 12 answers are empty: the model ended at once."
+
+    assert told in " ".join(evaluate(base_model, card).notes)
+
+    found = evaluate(add_run(with_adapter(tiny_folder, LoraConfig(**LORA)), TuningMethod.LORA), card)
+    assert told in " ".join(found.notes)
+    assert [finding.code for finding in found.findings] == ["empty_answers"]
+
+
 def test_answers_that_would_take_long_to_write_are_not_written_unless_asked_for(
     base_model: ModelReference, add_golden_set: Any, evaluate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,11 @@ from tunesmith.jobs.journal import Journal, JournalReader
 from tunesmith.jobs.paths import Store
 from tunesmith.jobs.run_index import WORTH_WRITING
 from tunesmith.jobs.snapshot import Observer
-from tunesmith.schemas.enums import TuningMethod
+from tunesmith.jobs.submission import create_finished
+from tunesmith.schemas.enums import Half, TuningMethod, Work
 from tunesmith.schemas.errors import InvalidArgument, UnknownHandle
+from tunesmith.schemas.evaluations import EvaluateRequest, Evaluation, ModelReference, Score
+from tunesmith.schemas.handles import new_handle
 from tunesmith.tools import list_runs as tool
 from tunesmith.tools.workspace import Workspace, report_to_nobody
 
@@ -141,6 +144,58 @@ def test_losses_on_different_golden_sets_are_told_to_be_no_comparison(store):
         PLAN.model_copy(update={"golden_set_id": "gold-bbbbbbbbbbbbbbbb"}).model_dump_json()
     )
     assert "golden sets differ" in tool.describe(listed(store, compare=[run_handle(1), run_handle(2)]))
+
+
+def write_scored(store, number, bits_per_byte, half=Half.DEV):
+    """An evaluation of the run of this number on the golden set that all of them have."""
+    figures = Score(value=bits_per_byte, low=0.0, high=9.0)
+    evaluation = Evaluation(
+        evaluation_id=new_handle(Work.EVALUATE),
+        model=run_handle(number),
+        golden_set_id=PLAN.golden_set_id,
+        half=half,
+        rows=20,
+        scores={"bits_per_byte": figures},
+        targets={},
+        created_at="2030-01-02T00:00:00Z",
+    )
+    model = ModelReference(name=run_handle(number), kind="run", path=None)
+    request = EvaluateRequest(model=model, golden_set_id=PLAN.golden_set_id, half=half, metrics=[])
+    create_finished(store, evaluation.evaluation_id, request, evaluation, lambda paths: None)
+
+
+def give_tokenizer(store, number, vocabulary):
+    adapter = store.handle(run_handle(number)).adapter
+    adapter.mkdir()
+    (adapter / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}}))
+
+
+def test_runs_whose_models_cut_texts_differently_are_compared_in_bits_per_byte(store):
+    one, two, three = map(run_handle, (1, 2, 3))
+    for number, base in ((1, "org/one"), (2, "org/two"), (3, "org/two")):
+        write_finished(store, number, base_model=base)
+        give_tokenizer(store, number, {base: 0})
+    unscored = listed(store, compare=[one, two])
+    assert "bits_per_byte" not in unscored.differences["outcome"]
+    assert "do not compare losses" in tool.describe(unscored) and "None of them" in unscored.notes[0]
+
+    write_scored(store, 1, 0.5)
+    write_scored(store, 2, 0.75)
+    scored = listed(store, compare=[one, two, three])
+
+    values = {three: None, two: 0.75, one: 0.5}
+    assert scored.differences["outcome"]["bits_per_byte"] == values
+    assert f"{two} 0.75, {one} 0.5. {three} has none there." in scored.notes[0]
+    assert scored.next[0].tool == "evaluate_model"
+    asked = {"model": three, "golden_set_id": PLAN.golden_set_id, "half": "dev"}
+    assert scored.next[0].arguments == asked
+
+
+def test_other_base_models_with_the_same_tokenizer_are_compared_by_their_losses(store):
+    for number, base in ((1, "org/one"), (2, "org/two")):
+        write_finished(store, number, base_model=base)
+        give_tokenizer(store, number, {"a": 0})
+    assert listed(store, compare=[run_handle(1), run_handle(2)]).notes == []
 
 
 def test_comparing_what_is_no_run_or_not_there_is_refused(store):
