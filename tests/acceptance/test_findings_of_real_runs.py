@@ -59,17 +59,24 @@ async def test_a_run_whose_process_is_frozen_for_minutes_is_called_stalled_and_t
         assert "stalled" not in {finding["code"] for finding in ended.get("findings", [])}
 
 
+def north(order: dict[str, str]) -> dict[str, str]:
+    """A sentence in, a record out: what the demo model cannot do yet."""
+    return {**order, "instruction": f"north: {order['instruction']}", "shop": "north"}
+
+
+def south(order: dict[str, str], number: int) -> dict[str, str]:
+    """A sentence out: what it can do."""
+    sentence = order["instruction"].partition("record: ")[2]
+    return {"instruction": f"south: Tell order {number}.", "response": sentence, "shop": "south"}
+
+
 @pytest.mark.slow
 async def test_a_slice_that_was_trained_with_other_answers_is_named_while_the_whole_got_better(
     shared_store: Path,
 ) -> None:
-    rows = [json.loads(line) for line in demo.dataset_path().read_text().splitlines()[:400]]
-    shops = ["north" if at % 3 else "south" for at in range(len(rows))]
-    sound = [
-        {**row, "instruction": f"{shop}: {row['instruction']}", "shop": shop}
-        for row, shop in zip(rows, shops, strict=True)
-    ]
-    spoiled = [{**row, "response": "No record."} if row["shop"] == "south" else row for row in sound]
+    orders = [json.loads(line) for line in demo.dataset_path().read_text().splitlines()[:400]]
+    sound = [north(order) if at % 3 else south(order, at) for at, order in enumerate(orders)]
+    spoiled = [{**row, "response": order["response"]} for row, order in zip(sound, orders, strict=True)]
     write(shared_store.parent / "shops.jsonl", sound[:120])
     write(shared_store.parent / "spoiled.jsonl", spoiled[120:])
     async with talk_to(shared_store) as talk:
@@ -88,4 +95,5 @@ async def test_a_slice_that_was_trained_with_other_answers_is_named_while_the_wh
 
     assert found["comparison"]["verdict"] == "improved"
     (finding,) = [finding for finding in found["findings"] if finding["code"] == "poor_slice"]
-    assert "south" in json.dumps(finding) and finding["severity"] == "warn"
+    assert "shop='south'" in finding["message"] and finding["severity"] == "warn"
+    assert finding["evidence"]["tuned"] > finding["evidence"]["base"]
