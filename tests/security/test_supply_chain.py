@@ -85,7 +85,8 @@ def test_the_project_names_no_other_index_and_no_direct_url(project):
 
 def test_the_base_install_depends_on_little(project, lock):
     assert {name_of(each) for each in project["project"]["dependencies"]} == BASE_INSTALL
-    assert set(project["project"]["optional-dependencies"]) == {"train"}
+    extras = {"train", "tensorboard", "trackio", "mlflow", "wandb", "lm-eval"}
+    assert set(project["project"]["optional-dependencies"]) == extras
     packages = {package["name"]: package for package in lock["package"]}
     needed, waiting = set(), list(BASE_INSTALL)
     while waiting:

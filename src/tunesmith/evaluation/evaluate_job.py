@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
 import numpy as np
 
 from tunesmith.data.rows import Row
-from tunesmith.evaluation import row_scores
+from tunesmith.evaluation import benchmarking, row_scores
+from tunesmith.evaluation.benchmark_scores import split_metrics
 from tunesmith.evaluation.between import best_so_far, standing
 from tunesmith.evaluation.classification import confusion
 from tunesmith.evaluation.comparison import RUN_AND_BASE, WITH_AND_WITHOUT, compare
@@ -59,8 +61,13 @@ def run(job: JobContext) -> Evaluation:
         Stopped: a stop was requested; nothing is left behind.
         OutOfMemory, and what `evaluation.subject` raises about the model.
     """
-    with training_failures(job.paths.folder, "Evaluate a smaller model, or a golden set of shorter rows."):
-        return _evaluate(job)
+    try:
+        with training_failures(
+            job.paths.folder, "Evaluate a smaller model, or a golden set of shorter rows."
+        ):
+            return _evaluate(job)
+    finally:
+        shutil.rmtree(job.scratch, ignore_errors=True)
 
 
 def _evaluate(job: JobContext) -> Evaluation:
@@ -70,6 +77,9 @@ def _evaluate(job: JobContext) -> Evaluation:
     known = opened_before(job, request)
     if known is not None:
         return known
+    named, asked = split_metrics(request.metrics)
+    request = request.model_copy(update={"metrics": named})
+    benchmarks = benchmarking.prepare(job, asked)
     job.phase("loading the model")
     subject = load_subject(job.store, request.model)
     examiner = Examiner(job, subject, card, stored, request.metrics, request.variants)
@@ -79,7 +89,8 @@ def _evaluate(job: JobContext) -> Evaluation:
         goal = goal_of(request.metrics)
         variant, search = search_prompts(job, examiner, card, request.variants, goal)
         request = request.model_copy(update={"variants": [variant]})
-    return _evaluation(job, request, card, stored, examiner, search)
+    found = _evaluation(job, request, card, stored, examiner, search)
+    return benchmarking.with_benchmarks(job, found, subject, benchmarks)
 
 
 def _evaluation(

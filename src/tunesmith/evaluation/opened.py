@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tunesmith.evaluation.looks import candidate_of, read_looks
 from tunesmith.jobs.context import JobContext
 from tunesmith.jobs.files import read_document, write_bytes
 from tunesmith.schemas.enums import Half
-from tunesmith.schemas.evaluations import EvaluateRequest, Evaluation
+from tunesmith.schemas.evaluations import BENCHMARK, EvaluateRequest, Evaluation
+
+_FILES = (".yaml", ".yml")
 
 
 def opened_before(job: JobContext, request: EvaluateRequest) -> Evaluation | None:
@@ -37,5 +41,13 @@ def _note(request: EvaluateRequest, found: Evaluation) -> str:
         f"The test half was opened for this candidate on {found.created_at} ({found.evaluation_id}): these are the "
         "scores of then, nothing was scored again."
     )
-    missing = [name for name in request.metrics if name not in found.scores]
+    missing = [name for name in request.metrics if not _was_scored(name, found)]
     return f"{told} {', '.join(missing)} was not scored then; use the dev half." if missing else told
+
+
+def _was_scored(name: str, found: Evaluation) -> bool:
+    """A benchmark has a score for each of its figures, under the name of its task or task file."""
+    if not name.startswith(BENCHMARK):
+        return name in found.scores
+    task = f"{BENCHMARK}{Path(name.removeprefix(BENCHMARK)).stem}/" if name.endswith(_FILES) else f"{name}/"
+    return any(scored.startswith(task) for scored in found.scores)

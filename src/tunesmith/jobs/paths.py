@@ -143,6 +143,16 @@ class HandlePaths:
         """The newest drawing of the run's curves that was asked for; derived, of value to whoever asks again."""
         return self.folder / "chart.json"
 
+    @property
+    def tracking(self) -> Path:
+        """Which trackers the next attempt reports to; there when any was asked for."""
+        return self.folder / "tracking.json"
+
+    @property
+    def trackers(self) -> Path:
+        """What trackers keep of the run, unless their own settings say another place."""
+        return self.folder / "trackers"
+
     # -- a plan ------------------------------------------------------------
     @property
     def range_test(self) -> Path:

@@ -37,6 +37,8 @@ EXIT_UNUSED = 77
 """A process that stayed for more work has left, because none came; work that it was just being given was not begun."""
 NOT_AN_END = (EXIT_LEASE_TAKEN, EXIT_SUPERSEDED, EXIT_UNUSED)
 """Exits that say nothing about the attempt: another process is at it, or it is not the newest."""
+TRACKER_THREAD = "tracker-"
+"""How the names of threads begin that feed trackers: a process does not wait for them to leave."""
 _NICENESS = 5
 _EXTRA_MODULES = {
     "torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate", "huggingface_hub", "pyarrow",

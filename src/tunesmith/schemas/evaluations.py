@@ -14,6 +14,8 @@ ModelReferenceKind = Literal["demo", "local", "hub", "run"]
 
 REGEX = "regex:"
 """What stands before the pattern in a metric that is one."""
+BENCHMARK = "lm_eval:"
+"""What stands before a task of lm-evaluation-harness, or the path of a task file."""
 METRICS = (
     "loss",
     "perplexity",
@@ -30,7 +32,7 @@ METRICS = (
     "answer_tokens",
     "stopped",
 )
-"""What can be scored, in the order it is told; beside them `regex:<pattern>`."""
+"""What can be scored, in the order it is told; beside them `regex:<pattern>` and benchmarks."""
 
 
 class ModelReference(Document):

@@ -9,6 +9,8 @@ from pydantic import Field
 from tunesmith.schemas.base import Document, NextCall, Pictured
 from tunesmith.schemas.enums import RunState, TrainingMode
 
+TrackerName = Literal["tensorboard", "trackio", "mlflow", "wandb"]
+
 
 class TrainRequest(Document):
     """A run is one training of one plan; the plan itself is copied beside this request."""
@@ -18,7 +20,18 @@ class TrainRequest(Document):
     request_key: str | None
     continues: str | None = None
     """The run whose last checkpoint this one begins with."""
+    report_to: list[TrackerName] = Field(default=[], exclude_if=lambda report_to: not report_to)
     created_at: str
+
+
+class Tracking(Document):
+    """Where an attempt reports to beside its journal. No number of a training depends on it, so it is not in the plan.
+
+    `settings` are the trackers' own environment variables where the run was started, None where one is not set.
+    """
+
+    report_to: list[TrackerName] = []
+    settings: dict[str, str | None] = {}
 
 
 class ErrorReport(Document):

@@ -13,6 +13,7 @@ from tunesmith.schemas.datasets import GoldenSetCard
 from tunesmith.schemas.enums import Half, RunState, Work
 from tunesmith.schemas.errors import InvalidArgument
 from tunesmith.schemas.evaluations import (
+    BENCHMARK,
     METRICS,
     PROMPT_FIELD,
     REGEX,
@@ -28,6 +29,7 @@ from tunesmith.schemas.evaluations import (
     Score,
 )
 from tunesmith.schemas.handles import new_handle
+from tunesmith.tools.benchmarks import located_benchmarks
 from tunesmith.tools.models import require_model
 from tunesmith.tools.parameters import GoldenSetId, Model
 from tunesmith.tools.wording import and_next, ask_again
@@ -57,7 +59,10 @@ async def evaluate_model(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        Field(description=f"default: by the data's shape. {', '.join(METRICS)}, {REGEX}<pattern>"),
+        Field(
+            description=f"default: by the data's shape. {', '.join(METRICS)}, {REGEX}<pattern>, "
+            f"{BENCHMARK}<task or yaml>"
+        ),
     ] = None,
 ) -> EvaluateModelResult:
     """Score a model on held-out rows with 95 % intervals. A run is compared with its own base on the same rows.
@@ -65,6 +70,7 @@ async def evaluate_model(
     Believe `comparison.verdict`, not a falling training loss.
     """
     _require_known(metrics or [])
+    asked = located_benchmarks(metrics or [])
     reference = require_model(workspace, model)
     workspace.result(golden_set_id, "gold", "golden_set_id", GoldenSetCard)
     request = EvaluateRequest(
@@ -72,9 +78,11 @@ async def evaluate_model(
         golden_set_id=golden_set_id,
         half=Half(half),
         variants=_variants(prompt, variants or [], half),
-        metrics=list(metrics or []),
+        metrics=asked,
     )
-    snapshot = await workspace.run(new_handle(Work.EVALUATE), request, direct=reference.kind == "hub")
+    # The rows of a benchmark may have to come from the Hub.
+    direct = reference.kind == "hub" or any(name.startswith(BENCHMARK) for name in asked)
+    snapshot = await workspace.run(new_handle(Work.EVALUATE), request, direct=direct)
     return result_of(workspace, snapshot)
 
 
@@ -129,11 +137,12 @@ def _variants(prompt: str | None, variants: list[PromptVariant], half: str) -> l
 
 def _require_known(metrics: list[str]) -> None:
     for name in metrics:
-        if name not in METRICS and not name.startswith(REGEX):
+        if name not in METRICS and not name.startswith((REGEX, BENCHMARK)):
             near = difflib.get_close_matches(name, METRICS, 1)
             raise InvalidArgument(
                 f"There is no metric {name[:40]!r}" + (f" (did you mean {near[0]}?)." if near else "."),
-                f"Call evaluate_model with metrics from {', '.join(METRICS)} and {REGEX}<pattern>, or with none.",
+                f"Call evaluate_model with metrics from {', '.join(METRICS)}, {REGEX}<pattern> and {BENCHMARK}<task>, "
+                "or with none.",
             )
 
 

@@ -159,6 +159,21 @@ def locate_model(name: str, parameter: str) -> Location:
     return location
 
 
+def locate_file(name: str, parameter: str) -> Path:
+    """A local file, free of links. Raises as `locate_dataset`."""
+    if "\0" in name or "://" in name:
+        raise InvalidArgument(f"{parameter} names no local file.", "Pass the path of a file.")
+    path = _resolve(name)
+    if not is_allowed(path):
+        raise _outside(name)
+    if not path.is_file():
+        raise SourceNotFound(
+            f"There is no file {shorten(name)}.{_similar(path)}",
+            "Pass the path of a file below the current or home folder.",
+        )
+    return path
+
+
 def _refuse_links_out(folder: Path, name: str) -> None:
     """Of a model's folder and the folders in it, which is as deep as anything is loaded from."""
     if not _exists(folder / "config.json"):

@@ -19,9 +19,10 @@ from tunesmith.schemas.enums import RunState, TrainingMode, Work
 from tunesmith.schemas.errors import InvalidArgument, Mismatch, NotReady
 from tunesmith.schemas.handles import derived_handle, new_handle, require_handle
 from tunesmith.schemas.plans import Plan
-from tunesmith.schemas.runs import StartTrainingResult, TrainRequest
+from tunesmith.schemas.runs import StartTrainingResult, TrackerName, TrainRequest
 from tunesmith.tools.continuation import check_continues
 from tunesmith.tools.parameters import PlanId
+from tunesmith.tools.trackers import require_installed, stored_trackers, tracking_of
 from tunesmith.tools.wording import and_next
 from tunesmith.tools.workspace import Workspace
 
@@ -48,17 +49,26 @@ async def start_training(
             max_length=200,
         ),
     ] = None,
+    report_to: list[TrackerName] | None = None,
     executor: Annotated[Literal["local"], Field(description="where it runs")] = "local",
 ) -> StartTrainingResult:
     """Start, try out or resume the training of a plan, in the background. Returns at once.
 
     The run survives this call, the client and the server. Pass request_key, so that a repeated call is harmless.
     """
+    trackers = None if report_to is None else list(dict.fromkeys(report_to))
+    require_installed(trackers or [])
     plan = workspace.result(plan_id, "plan", "plan_id", Plan)
     if resume_run_id is not None:
-        return await anyio.to_thread.run_sync(_resume, workspace, plan, resume_run_id, mode, request_key)
+        return await anyio.to_thread.run_sync(
+            _resume, workspace, plan, resume_run_id, mode, request_key, trackers
+        )
     request = TrainRequest(
-        plan_id=plan_id, mode=TrainingMode(mode), request_key=request_key, created_at=clock.timestamp()
+        plan_id=plan_id,
+        mode=TrainingMode(mode),
+        request_key=request_key,
+        report_to=trackers or [],
+        created_at=clock.timestamp(),
     )
     handle = (
         new_handle(Work.TRAIN) if request_key is None else derived_handle(Work.TRAIN, plan_id, request_key)
@@ -71,17 +81,25 @@ def _submit(workspace: Workspace, plan: Plan, handle: str, request: TrainRequest
     if request.mode is TrainingMode.FULL and not workspace.store.handle(handle).folder.exists():
         require_room(workspace.store, plan)
 
-    def copy_plan(paths: HandlePaths) -> None:
+    def fill(paths: HandlePaths) -> None:
         write_document(paths.plan, plan)
+        if request.report_to:
+            write_document(paths.tracking, tracking_of(request.report_to))
 
-    created = workspace.executor.submit(handle, request, copy_plan)
+    created = workspace.executor.submit(handle, request, fill)
     state = workspace.observer.look(handle).state
     return StartTrainingResult(run_id=handle, state=state, created=created, next=_next(handle))
 
 
 def _resume(
-    workspace: Workspace, plan: Plan, run_id: str, mode: str, request_key: str | None
+    workspace: Workspace,
+    plan: Plan,
+    run_id: str,
+    mode: str,
+    request_key: str | None,
+    trackers: list[TrackerName] | None,
 ) -> StartTrainingResult:
+    """Without `trackers` the run goes on reporting to those that it has."""
     require_handle(run_id, "run", "resume_run_id")
     snapshot = workspace.observer.look(run_id)
     request = read_document(snapshot.paths.request, TrainRequest)
@@ -95,7 +113,7 @@ def _resume(
             f'Call start_training(plan_id="{plan.plan_id}", resume_run_id="{run_id}") alone.',
         )
     if request.plan_id != plan.plan_id:
-        return _continue(workspace, plan, snapshot)
+        return _continue(workspace, plan, snapshot, trackers)
     if snapshot.doubt:
         raise NotReady(
             f"It is not known whether the process of {run_id} is alive: {snapshot.doubt}.",
@@ -111,12 +129,16 @@ def _resume(
         )
     require_checkpoints(workspace.observer, run_id)
     require_room(workspace.store, plan)
+    if trackers is not None:
+        write_document(snapshot.paths.tracking, tracking_of(trackers))
     workspace.executor.resume(run_id, next_attempt(snapshot.paths, snapshot.ledger.attempt))
     state = workspace.observer.look(run_id).state
     return StartTrainingResult(run_id=run_id, state=state, created=True, next=_next(run_id))
 
 
-def _continue(workspace: Workspace, plan: Plan, earlier: Snapshot) -> StartTrainingResult:
+def _continue(
+    workspace: Workspace, plan: Plan, earlier: Snapshot, trackers: list[TrackerName] | None
+) -> StartTrainingResult:
     """A run of its own that begins with the last checkpoint of another: that one and its adapter stay as they are."""
     handle = derived_handle(Work.TRAIN, plan.plan_id, "continues", earlier.handle)
     if not workspace.store.handle(handle).folder.exists():
@@ -126,6 +148,7 @@ def _continue(workspace: Workspace, plan: Plan, earlier: Snapshot) -> StartTrain
         mode=TrainingMode.FULL,
         request_key=None,
         continues=earlier.handle,
+        report_to=stored_trackers(earlier.paths) if trackers is None else trackers,
         created_at=clock.timestamp(),
     )
     return _submit(workspace, plan, handle, request)

@@ -20,6 +20,7 @@ from tunesmith.training.dev_loss import DevLoss
 from tunesmith.training.early_stopping import EarlyStopping
 from tunesmith.training.hardware import peak_memory_bytes
 from tunesmith.training.prompt_use import PromptUse
+from tunesmith.training.tracking import Trackers
 
 PROGRESS_INTERVAL_S = 0.25
 _SPEED_WINDOW_STEPS = 20
@@ -53,7 +54,7 @@ class Reporter(TrainerCallback):
     """The Trainer logs every step; `evaluate` gives the dev half's figures, or None where there is none.
 
     With `patience` the run ends after so many evaluations without a better loss, and its best weights are kept.
-    `prompt_use` is told half-way and at the end.
+    `prompt_use` is told half-way and at the end, `trackers` whatever the journal is.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Reporter(TrainerCallback):
         learning_rate: float,
         patience: int | None = None,
         prompt_use: PromptUse | None = None,
+        trackers: Trackers | None = None,
     ) -> None:
         self._job = job
         self._calendar = calendar
@@ -71,6 +73,7 @@ class Reporter(TrainerCallback):
         self._planned_learning_rate = learning_rate
         self._patience = patience
         self._prompt_use = prompt_use
+        self._trackers = trackers
         self._looked_at_prompts = False
         self._early_stopping: EarlyStopping | None = None
         self._steps: deque[_Mark] = deque(maxlen=_SPEED_WINDOW_STEPS)
@@ -131,6 +134,8 @@ class Reporter(TrainerCallback):
         if "loss" not in logs:
             return  # the Trainer's own summary at the end
         step, loss = int(state.global_step), float(logs["loss"])
+        if self._trackers is not None:
+            self._trackers.log(step, logs)
         if not math.isfinite(loss):
             raise self.diverged(step)
         self._losses.append(loss)
@@ -185,6 +190,8 @@ class Reporter(TrainerCallback):
         if not math.isfinite(figures.loss):
             raise self.diverged(step)
         self._job.journal.append("evaluated", step=step, eval_loss=figures.loss, accuracy=figures.accuracy)
+        if self._trackers is not None:
+            self._trackers.evaluated(step, figures.loss, figures.accuracy)
         if self._early_stopping is not None:
             self._early_stopping.evaluated(step, figures.loss)
         half_way = not self._looked_at_prompts and 2 * step >= self._calendar.total_steps

@@ -36,6 +36,7 @@ from tunesmith.training.panels import draw_panels
 from tunesmith.training.prompt_use import prompt_use_of
 from tunesmith.training.rendering import NO_LOSS
 from tunesmith.training.reporting import Calendar, Reporter
+from tunesmith.training.tracking import Trackers, open_trackers
 
 
 def run(job: JobContext) -> TrainOutcome:
@@ -69,12 +70,18 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
     inputs = read_inputs(job.store, plan)
     _tell_rows(job, inputs)
     _tell_inputs(job, inputs)
+    with open_trackers(job, plan) as trackers:
+        return _fit_with_less(job, plan, inputs, trackers)
+
+
+def _fit_with_less(job: JobContext, plan: Plan, inputs: Inputs, trackers: Trackers) -> TrainOutcome:
+    """Train as planned; whenever memory runs out, go on from the last committed step with less at a time."""
     config = standing(plan.config, read_events(job.paths.journal))
     while True:
         _stop_if_asked(job)
         try:
             with training_failures(job.paths.folder, SMALLER):
-                return _fit(job, plan, config, inputs)
+                return _fit(job, plan, config, inputs, trackers)
         except TrainingOutOfMemory:
             lower = step_down(config, largest_pass(config, inputs.base.folder))
             if lower is None:
@@ -86,7 +93,7 @@ def _train(job: JobContext, plan: Plan) -> TrainOutcome:
         tell_step_down(job, lower)
 
 
-def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> TrainOutcome:
+def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs, trackers: Trackers) -> TrainOutcome:
     """Train with `config`, from the last committed step on.
 
     Raises:
@@ -96,7 +103,7 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
 
     job.phase("loading the base model")
     model = load_base(inputs, plan)
-    base_eval_loss = _base_eval_loss(job, model, inputs)
+    base_eval_loss = _base_eval_loss(job, model, inputs, trackers)
     _tell_ends(job, model, config, inputs)
     prompt_use = prompt_use_of(inputs.dev, config.max_length)
     prompt_use.score_base(model)
@@ -107,7 +114,7 @@ def _fit(job: JobContext, plan: Plan, config: PlanConfig, inputs: Inputs) -> Tra
 
     calendar = Calendar(config.total_steps, config.eval_steps, config.save_steps)
     reporter = Reporter(
-        job, calendar, evaluate, config.learning_rate, config.early_stopping_patience, prompt_use
+        job, calendar, evaluate, config.learning_rate, config.early_stopping_patience, prompt_use, trackers
     )
     resume_from = checkpoints.begin(job.paths, job.attempt, job.scratch, _continued(job))
     job.phase("training" if resume_from is None else f"training, from step {resume_from.step} on")
@@ -147,7 +154,7 @@ def _continued(job: JobContext) -> HandlePaths | None:
     return None if continues is None else job.store.handle(continues)
 
 
-def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs) -> float | None:
+def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs, trackers: Trackers) -> float | None:
     """The base's own loss on the dev half, before anything is attached; from the journal on a later attempt."""
     if not inputs.dev:
         return None
@@ -157,6 +164,7 @@ def _base_eval_loss(job: JobContext, model: Any, inputs: Inputs) -> float | None
     job.phase("scoring the base model on the dev half")
     figures = dev_loss(model, inputs.dev, lambda _: _stop_if_asked(job))
     job.journal.append("evaluated", step=0, eval_loss=figures.loss, accuracy=figures.accuracy)
+    trackers.evaluated(0, figures.loss, figures.accuracy)
     return figures.loss
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tunesmith.jobs.process import JobFunction, run_attempt, run_attempts
+from tunesmith.jobs.process import TRACKER_THREAD, JobFunction, run_attempt, run_attempts
 from tunesmith.schemas.enums import Work
 from tunesmith.schemas.handles import work_of
 
@@ -33,7 +35,12 @@ PRELOAD = ("tunesmith.worker.preload",)
 
 def run_job(store_root: str, handle: str, attempt: int) -> None:
     """Do one attempt at the handle's work in this process, then exit with its status."""
-    sys.exit(run_attempt(store_root, handle, attempt, partial(_load, work_of(handle))))
+    status = run_attempt(store_root, handle, attempt, partial(_load, work_of(handle)))
+    if any(thread.name.startswith(TRACKER_THREAD) for thread in threading.enumerate()):
+        os._exit(
+            status
+        )  # a tracker hangs, and whatever it waits for would keep the process, its lease and its device
+    sys.exit(status)
 
 
 def run_jobs(store_root: str, handle: str, attempt: int, turns: Path, stay_s: float) -> None:

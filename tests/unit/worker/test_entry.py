@@ -28,3 +28,20 @@ def test_a_process_that_reads_foreign_data_is_bounded_in_memory_and_leaves_no_co
         [sys.executable, "-c", LIMITS, work.value], capture_output=True, text=True, check=True
     ).stdout
     assert told.split() == ["True", "0"]
+
+
+HANGING = textwrap.dedent("""
+    import threading
+    from tunesmith.worker import entry
+
+    def attempt(*_):
+        threading.Thread(target=threading.Event().wait, name="tracker-wandb").start()
+        return 3
+
+    entry.run_attempt = attempt
+    entry.run_job("store", "run-0123456789abcdef", 1)
+""")
+
+
+def test_a_process_does_not_wait_for_a_tracker_that_hangs() -> None:
+    assert subprocess.run([sys.executable, "-c", HANGING], check=False, timeout=30).returncode == 3
