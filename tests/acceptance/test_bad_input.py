@@ -24,13 +24,18 @@ def left_behind(store):
 
 
 async def refused(store, tool, **arguments):
-    """The text of the error; nothing new is left in the store, and the server still answers."""
+    """As `refused_in`, in a conversation of its own."""
     async with talk_to(store) as talk:
-        before = left_behind(store)
-        text = await talk.error(tool, **arguments)
-        # Work that outlasted its call keeps its folder: its handle was told, and get_status has to explain it.
-        assert {path for path in left_behind(store) if path.name not in talk.outlasted} == before
-        await talk("list_runs")  # the server goes on
+        return await refused_in(talk, store, tool, **arguments)
+
+
+async def refused_in(talk, store, tool, **arguments):
+    """The text of the error; nothing new is left in the store, and the server still answers."""
+    before = left_behind(store)
+    text = await talk.error(tool, **arguments)
+    # Work that outlasted its call keeps its folder: its handle was told, and get_status has to explain it.
+    assert {path for path in left_behind(store) if path.name not in talk.outlasted} == before
+    await talk("list_runs")  # the server goes on
     code, _, rest = text.partition(": ")
     assert code
     assert len(rest) > 20
@@ -52,13 +57,14 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "code"), [(name, *found) for name, found in FILES.items()])
-async def test_a_file_that_gives_no_rows_is_refused(shared_store, name, content, code):
-    path = shared_store.parent / name
-    path.write_bytes(content)
-    told, text = await refused(shared_store, "load_dataset", source=str(path))
-    assert told == code or (code is None and told in ("no_rows", "unreadable_source"))
-    assert "Dear diary" not in text
+async def test_a_file_that_gives_no_rows_is_refused(shared_store):
+    async with talk_to(shared_store) as talk:
+        for name, (content, code) in FILES.items():
+            path = shared_store.parent / name
+            path.write_bytes(content)
+            told, text = await refused_in(talk, shared_store, "load_dataset", source=str(path))
+            assert told == code or (code is None and told in ("no_rows", "unreadable_source")), name
+            assert "Dear diary" not in text
 
 
 async def test_an_archive_named_csv_is_told_as_what_it_is(shared_store):
@@ -118,29 +124,30 @@ def models(shared_store):
 
 
 @pytest.mark.row("S8", "S9")
-@pytest.mark.parametrize(
-    ("model", "code"),
-    [
-        ("pickle", "unsafe_model"),
-        ("remote code", "unsafe_model"),
-        ("classifier", "unsupported_model"),
-        ("no weights", "model_not_found"),
-        ("no config", "model_not_found"),
-        ("not there", "model_not_found"),
-    ],
-)
-async def test_a_base_model_that_cannot_or_must_not_be_used_is_refused(shared_store, models, model, code):
+async def test_a_base_model_that_cannot_or_must_not_be_used_is_refused(shared_store, models):
+    codes = {
+        "pickle": "unsafe_model",
+        "remote code": "unsafe_model",
+        "classifier": "unsupported_model",
+        "no weights": "model_not_found",
+        "no config": "model_not_found",
+        "not there": "model_not_found",
+    }
     async with talk_to(shared_store) as talk:
         dataset = await talk("load_dataset", source=str(shared_store.parent / "instruction.jsonl"))
-    told, _ = await refused(
-        shared_store, "configure_lora", base_model=models[model], dataset_id=dataset["dataset_id"]
-    )
-    assert told == code
+        for model, code in codes.items():
+            told, _ = await refused_in(
+                talk,
+                shared_store,
+                "configure_lora",
+                base_model=models[model],
+                dataset_id=dataset["dataset_id"],
+            )
+            assert told == code, model
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
+async def test_a_number_that_cannot_be_used_is_refused_by_name(shared_store):
+    overrides = [
         {"r": 0},
         {"r": -1},
         {"alpha": 0},
@@ -155,17 +162,20 @@ async def test_a_base_model_that_cannot_or_must_not_be_used_is_refused(shared_st
         {"target_modules": ["no_such_layer"]},
         {"tuning_method": "prompt_tuning", "r": 8},
         {"tuning_method": "full", "quantization": "nf4"},
-    ],
-    ids=str,
-)
-async def test_a_number_that_cannot_be_used_is_refused_by_name(shared_store, override):
+    ]
     async with talk_to(shared_store) as talk:
         dataset = await talk("load_dataset", source=str(shared_store.parent / "instruction.jsonl"))
-    code, text = await refused(
-        shared_store, "configure_lora", base_model="demo", dataset_id=dataset["dataset_id"], **override
-    )
-    assert code == "invalid_argument"
-    assert next(name for name in override if name != "tuning_method") in text
+        for override in overrides:
+            code, text = await refused_in(
+                talk,
+                shared_store,
+                "configure_lora",
+                base_model="demo",
+                dataset_id=dataset["dataset_id"],
+                **override,
+            )
+            assert code == "invalid_argument", override
+            assert next(name for name in override if name != "tuning_method") in text
 
 
 async def test_a_golden_set_of_other_rows_is_refused_with_the_call_to_make(shared_store):

@@ -11,6 +11,7 @@ from tests.support.server import ERAS, talk_to
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow  # in seconds: tests/training/test_rate_probe.py
 async def test_auto_plans_with_a_rate_that_was_tried_and_shows_the_curve_in_both_eras(shared_store):
     async with talk_to(shared_store) as talk:
         dataset = await talk("load_dataset", source="demo", max_rows=200)

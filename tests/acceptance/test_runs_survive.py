@@ -141,6 +141,7 @@ def _server_of(store):
     return max(found)
 
 
+@pytest.mark.slow  # in seconds: tests/training/test_resume.py
 @pytest.mark.row("R1", "R3")
 async def test_a_run_that_was_killed_three_times_ends_with_the_weights_of_one_that_was_not(
     shared_store, rows

@@ -58,6 +58,7 @@ def told(job: JobContext) -> list[str]:
     return [event["code"] for event in read_events(job.paths.journal) if event["event"] == "finding"]
 
 
+@pytest.mark.slow
 def test_every_lora_learns_the_end_token_too_and_plain_peft_answers_then_stops(
     base: Path, store: Store, tmp_path: Path
 ) -> None:

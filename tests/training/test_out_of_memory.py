@@ -85,6 +85,7 @@ def train(store: Store, run: HandlePaths, room: int, within_s: float = 240) -> d
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.row("R12")
 def test_a_training_that_runs_out_of_memory_ends_well_with_the_same_batch(
     store: Store, wide_base: Path

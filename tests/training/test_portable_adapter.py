@@ -33,8 +33,8 @@ QUESTION = "7 sky: "
 @pytest.mark.parametrize(
     "ways",
     [
-        ("lora", "pissa", "nf4", "prefix"),
-        pytest.param(("full", "dora", "olora", "int8", "prompt"), marks=pytest.mark.slow),
+        ("lora", "prefix"),
+        pytest.param(("full", "dora", "olora", "pissa", "nf4", "int8", "prompt"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

@@ -61,7 +61,7 @@ def steps_of(job: JobContext, monkeypatch: pytest.MonkeyPatch) -> list[list[tupl
     return seen[:STEPS]
 
 
-@pytest.mark.parametrize("method", ["lora", "prefix_tuning"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("prefix_tuning", marks=pytest.mark.slow)])
 def test_a_step_has_the_same_rows_and_the_same_loss_whatever_the_micro_batch_and_the_packing(
     method: str, make_job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
