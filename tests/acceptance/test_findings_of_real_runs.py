@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -97,3 +98,25 @@ async def test_a_slice_that_was_trained_with_other_answers_is_named_while_the_wh
     (finding,) = [finding for finding in found["findings"] if finding["code"] == "poor_slice"]
     assert "shop='south'" in finding["message"] and finding["severity"] == "warn"
     assert finding["evidence"]["tuned"] > finding["evidence"]["base"]
+
+
+@pytest.mark.slow
+async def test_a_base_whose_weights_were_never_trained_is_said_to_guess(shared_store: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = shared_store.parent / "untrained"
+    shutil.copytree(demo.base_model_path(), folder)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    async with talk_to(shared_store) as talk:
+        known = await small_plan(talk, shared_store)
+        plan = await talk(
+            "configure_lora",
+            base_model=str(folder),
+            max_steps=4,
+            dataset_id=known["dataset_id"],
+            golden_set_id=known["golden_set_id"],
+        )
+        run_id = (await talk("start_training", plan_id=plan["plan_id"]))["run_id"]
+        found = {finding["code"] for finding in (await talk.ended(run_id))["findings"]}
+
+    assert "guessing_base" in found

@@ -95,7 +95,7 @@ def _judge(
     if p > ALPHA:
         return "no_measurable_change", (
             f"No measurable change: it is the {_ordinal(look)} candidate on these rows, and among so many one "
-            f"looks this good by chance (corrected probability {_probability(p)})."
+            f"comes out this far off by chance (corrected probability {_probability(p)})."
         )
     is_lower = difference.high < 0
     if by == "loss" and not (fell(before, after) if is_lower else rose(before, after)):

@@ -251,7 +251,8 @@ def _around(variant: PromptVariant) -> str:
         for name, text in (("system", variant.system), ("template", variant.template))
         if text
     ]
-    shown = [f"{variant.few_shot} examples, seed {variant.seed}"] if variant.few_shot else []
+    examples = "1 example" if variant.few_shot == 1 else f"{variant.few_shot} examples"
+    shown = [f"{examples}, seed {variant.seed}"] if variant.few_shot else []
     return ", ".join([*texts, *shown])
 
 
